@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Annotated
 from urllib.parse import parse_qs
 
@@ -11,7 +10,6 @@ from fastapi import APIRouter, FastAPI, Header, Path, Request, Response
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from hpo.core.errors import UsageError
-from hpo.figures.report import script
 from hpo.serve.api_routes import unless_same
 from hpo.serve.auth import COOKIE, address_of, same, session_of, too_many
 from hpo.serve.pages import STATIC, api_page, login_page, studies_fragment, studies_page, study_page
@@ -20,7 +18,6 @@ from hpo.serve.token_attempts import TokenAttempts
 from hpo.serve.views import NotFound, StudyViews
 from hpo.study import NAME
 
-DAY = 24 * 3600
 MAX_FORM_FIELDS = 5
 
 
@@ -53,10 +50,6 @@ def page_routes(app: FastAPI, views: StudyViews, settings: Settings, attempts: T
     @router.get("/healthz", response_class=Response)
     async def healthz() -> Response:
         return Response("ok", media_type="text/plain")
-
-    @router.get("/hpo/static/plotly.min.js", response_class=Response)
-    def plotly() -> Response:
-        return Response(_plotly(), media_type="text/javascript", headers={"Cache-Control": f"max-age={DAY}"})
 
     @router.get("/hpo/static/{name}", response_class=FileResponse)
     def static(name: str) -> FileResponse:
@@ -95,8 +88,3 @@ def page_routes(app: FastAPI, views: StudyViews, settings: Settings, attempts: T
 def _safe_path(goal: str) -> str:
     """Returns a path on this server, so that a login never redirects to another site."""
     return goal if re.fullmatch(r"/(?!/)[\w.~/%?=&+:@-]*", goal, re.ASCII) else "/robustness"
-
-
-@lru_cache
-def _plotly() -> bytes:
-    return script().encode()

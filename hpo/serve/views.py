@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from hpo.analysis.curves import Curve, curve_of
+from hpo.analysis.curves import curve_of
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.files import explain_write_errors, write_text
-from hpo.core.records import Evaluation, Stage
+from hpo.core.records import Evaluation, Stage, Status
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import join_folds
@@ -23,106 +23,22 @@ from hpo.promotion.options import RuleOptions
 from hpo.promotion.rank import newest_report
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of
-from hpo.promotion.sentences import certainty_text
+from hpo.search.importance import importances
 from hpo.serve.outputs import ResultsFolder, newest_decomposition, read_results
 from hpo.serve.pages import study_page
-from hpo.stats.confidence import AS_IT_IS
+from hpo.serve.study_view import StudyView, alert_groups
 from hpo.stats.names import Ddof, RuleName
 from hpo.stats.ranking import Candidate
-from hpo.stats.statistics import c4, sigma_error
 from hpo.store import Store, StoredPromotion, StoredStudy
+from hpo.store.costs import spent_by_stage
 from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import Study, Trial
 
+FEWEST_TRIALS = 8
+"""Least number of complete trials for an importance of params."""
+
 MAX_FILE_BYTES = 512_000_000
 """Maximum size of a served result file in bytes; larger files are only listed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertGroup:
-    """The alerts of one kind that the replicates of one trial raised.
-
-    Attributes:
-        trial: number of the trial.
-        kind: kind of the alerts.
-        messages: message of each replicate's alert, by seed.
-    """
-
-    trial: int
-    kind: str
-    messages: Mapping[str, str]
-
-    @property
-    def seeds(self) -> tuple[str, ...]:
-        """Seeds of the replicates that raised an alert."""
-        return tuple(self.messages)
-
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """The different messages, each with the seeds of its replicates."""
-        by_message: dict[str, list[str]] = {}
-        for seed, message in self.messages.items():
-            by_message.setdefault(message, []).append(seed)
-        return tuple(f"under seed {', '.join(seeds)}: {message}" for message, seeds in by_message.items())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyView:
-    """Everything shown of one study.
-
-    Attributes:
-        study: the study as last run.
-        progress: progress of the study.
-        report: report of the newest promotion, or of a running one; None if there is neither.
-        is_final: whether the promotion is complete; otherwise replicates may be missing.
-        curves: learning curves of the replicates.
-        alerts: alerts of the replicates, by trial and kind.
-        results: results folders of the newest promotion.
-        decomposition: newest decomposition as `hpo seeds decompose` wrote it; None if there is none.
-    """
-
-    study: Study
-    progress: Progress
-    report: PromotionReport | None
-    is_final: bool
-    curves: tuple[Curve, ...]
-    alerts: tuple[AlertGroup, ...]
-    results: tuple[ResultsFolder, ...]
-    decomposition: Mapping[str, object] | None
-
-    def values(self) -> dict[str, object]:
-        """Returns the view as plain values."""
-        report = self.report
-        return {
-            "study": self.study.name,
-            "progress": self.progress.plain(),
-            "is_final": self.is_final,
-            "promotion": report.plain() if report else None,
-            "sentences": self.sentences,
-            "warnings": list(report.warnings) if report else [],
-            "sigma_error": sigma_error(len(report.ranking.seeds)) if report else None,
-            "unbiasing": c4(len(report.ranking.seeds)) if report and len(report.ranking.seeds) > 1 else None,
-            "winner_under": {
-                name: trial for name, trial in (report.certainty.winners if report else {}).items() if name != AS_IT_IS
-            },
-            "curves": [asdict(one) for one in self.curves],
-            "alerts": [{**asdict(one), "seeds": list(one.seeds), "said": list(one.sentences)} for one in self.alerts],
-            "results": [asdict(one) for one in self.results],
-            "decomposition": self.decomposition,
-        }
-
-    @property
-    def sentences(self) -> list[str]:
-        """The winner and its certainty, or the command to find it."""
-        if self.report is None:
-            return [f"No promotion yet; run: hpo promote --study {self.study.name}"]
-        if not self.is_final:
-            done, count = (
-                sum(len(row.candidate.values) for row in self.report.ranking.rows),
-                len(self.report.ranking.rows),
-            )
-            return [f"A promotion is running: {done} replicates of {count} candidates so far. Nothing is decided yet."]
-        return certainty_text(self.report).split("\n")
 
 
 class StudyViews:
@@ -137,6 +53,7 @@ class StudyViews:
     def __init__(self, store: Store, durable: OptunaStudies, outputs: Path) -> None:
         self.durable = durable
         self._store, self._outputs = store, outputs
+        self._importance: dict[str, tuple[tuple[int, ...], dict[str, float]]] = {}  # with the trials that it is of
 
     @property
     def storage_url(self) -> str:
@@ -209,6 +126,8 @@ class StudyViews:
         replicates = join_folds(self._store.evaluations(stored, Stage.PROMOTION), study)
         report, is_final = self._report(study, stored, replicates)
         candidates = {row.candidate.trial for row in report.ranking.rows} if report else set()
+        trials = trials_of(self.durable, name)
+        external = [one.trial for one in external_of(self.durable, name)]
         return StudyView(
             study=study,
             progress=now,
@@ -223,7 +142,28 @@ class StudyViews:
             alerts=alert_groups(one for one in replicates if one.job.trial in candidates),
             results=tuple(self.results(name, now.results)) if is_final else (),
             decomposition=newest_decomposition(self._outputs / name),
+            trials=(*trials, *external),
+            importance=self._importance_of(study, trials),
+            stages=self._store.read(lambda one: spent_by_stage(one, stored.id)),
+            seconds=mean_seconds(one for one in replicates if one.job.trial in candidates),
         )
+
+    def _importance_of(self, study: Study, trials: Sequence[Trial]) -> dict[str, float]:
+        """Returns the importance of the params for the value, the largest first; empty with too few trials."""
+        known = {
+            one.number: one.value
+            for one in trials
+            if one.state == "complete" and one.value is not None and math.isfinite(one.value)
+        }
+        if study.objective.others or len(known) < FEWEST_TRIALS or len(set(known.values())) < 2 or len(study.space) < 2:
+            return {}
+        found = self._importance.get(study.name)
+        if found is None or found[0] != tuple(known):
+            durable = self.durable.find(study.name)
+            assert durable is not None  # it has trials
+            found = tuple(known), importances(durable, known, study.objective.direction)
+            self._importance[study.name] = found
+        return found[1]
 
     def results(self, name: str, folders: Sequence[str] | None = None) -> Iterator[ResultsFolder]:
         """Yields the existing results folders of the newest promotion.
@@ -362,11 +302,10 @@ def study_view(name: str, config: RunConfig) -> StudyView:
         return views.view(name)
 
 
-def alert_groups(replicates: Iterable[Evaluation]) -> tuple[AlertGroup, ...]:
-    """Returns the alerts of replicates by trial and kind, one per seed even if several folds raised it."""
-    groups: dict[tuple[int, str], dict[str, str]] = {}
+def mean_seconds(replicates: Iterable[Evaluation]) -> dict[int, float]:
+    """Returns the mean seconds of complete replicates, by trial; those of its folds together are one replicate's."""
+    found: dict[int, list[float]] = {}
     for one in replicates:
-        for alert in one.alerts:
-            groups.setdefault((one.job.trial, alert.kind), {}).setdefault(one.job.seed_text, alert.message)
-    items = sorted(groups.items())
-    return tuple(AlertGroup(trial=trial, kind=kind, messages=messages) for (trial, kind), messages in items)
+        if one.status is Status.COMPLETE and not one.job.variant:
+            found.setdefault(one.job.trial, []).append(sum(training.seconds for training in one.trainings))
+    return {trial: sum(seconds) / len(seconds) for trial, seconds in found.items()}

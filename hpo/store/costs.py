@@ -64,6 +64,19 @@ def spent_by(connection: Connection, study: int, gpus: float, price_per_hour: fl
     )
 
 
+def spent_by_stage(connection: Connection, study: int) -> dict[Stage, tuple[int, float]]:
+    """Returns the number of runs of trainings of each stage, and their seconds; see `spent_by`."""
+    found: dict[Stage, tuple[int, float]] = {}
+    same = [getattr(COST, one.key) == getattr(ROW, one.key) for one in KEY]
+    has_row = exists().where(and_(COST.study_id == ROW.study_id, *same))
+    for row, conditions in ((COST, [COST.study_id == study]), (ROW, [ROW.study_id == study, ~has_row])):
+        query = select(row.stage, func.count(), func.sum(row.seconds)).where(*conditions).group_by(row.stage)
+        for name, count, seconds in connection.execute(query):
+            runs, used = found.get(Stage(name), (0, 0.0))
+            found[Stage(name)] = runs + count, used + (seconds or 0.0)
+    return found
+
+
 def used_by_jobs(connection: Connection, study: int) -> dict[JobKey, float]:
     """Returns the seconds that each job with a row has used so far, by its key."""
     query = select(*KEY, func.sum(COST.seconds).label("used")).where(COST.study_id == study).group_by(*KEY)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 from starlette.testclient import TestClient
 
 import hpo
+from hpo.core.formatting import quantity
 from hpo.serve.app import application
 from hpo.serve.pages.render import study_page
 from hpo.serve.settings import Settings
@@ -46,7 +46,10 @@ def test_the_page(config):
     winner = view.report.winner.candidate.trial
     assert "maximize val, maximize loss" in page
     assert "Candidates and their fronts" in page
-    assert re.search(rf'<tr class="winner"><td>1</td><th scope="row">{winner} <span class="tag">★ winner', page)
+    row = (
+        rf'<tr class="winner"[^>]*><td data-label="rank">1</td><th [^>]*><span>{winner} <span class="tag good">★ winner'
+    )
+    assert re.search(row, page)
     assert "The front and its seeds" in page
     assert "Value in the search and on other seeds" not in page  # a figure of one value
     assert 'id="sensitivity"' not in page
@@ -55,21 +58,19 @@ def test_the_page(config):
 
 def test_the_figure_has_every_seed(config):
     view = study_view("two", config)
-    data = json.loads(re.search(r'id="data">(.*?)</script>', study_page(view), re.DOTALL)[1])
-    front = data["figures"]["front"]
-    rows = view.report.rows()
-    for row in rows:
-        points = [trace for trace in front["data"] if trace.get("hovertext", "").startswith(f"trial {row['trial']}")]
-        seeds = [one for one in points if "seed" in one["hovertext"]]
-        assert [one["x"][-1] for one in seeds] == [row[f"val_seed_{seed}"] for seed in (42, 43, 44)]
-        assert [one["y"][-1] for one in seeds] == [row[f"loss_seed_{seed}"] for seed in (42, 43, 44)]
-    assert front["layout"]["xaxis"]["title"]["text"] == "val (maximize)"
+    front = re.search(r'<figure class="[^"]*" id="front".*?</figure>', study_page(view), re.DOTALL)[0]
+    for row in view.report.rows():
+        for seed in (42, 43, 44):
+            value, loss = (quantity(row[f"{metric}_seed_{seed}"]) for metric in ("val", "loss"))
+            assert f"<title>trial {row['trial']}, seed {seed}: val {value}, loss {loss}</title>" in front
+    assert ">val (maximize)</text>" in front
+    assert ">loss (maximize)</text>" in front
 
 
 def test_the_report_in_one_file(config, tmp_path):
     page = write_report("two", config, out=tmp_path / "report.html").read_text()
     assert "Candidates and their fronts" in page
-    assert '"front"' in page
+    assert 'id="front"' in page
     assert "Hypervolume of the front" in write_report("two", config, out=tmp_path / "x.md", kind="md").read_text()
 
 

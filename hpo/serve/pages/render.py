@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hpo.core.formatting import number, percent
+from hpo.core.formatting import number, param, params, percent
 from hpo.driver.status import Progress
-from hpo.figures.fronts import front_figure
-from hpo.figures.report import add_content_policy, curves_figure, decomposition_figure, optimism_figure, script
-from hpo.promotion.front_shown import front_rows
-from hpo.promotion.fronts import FrontReport
-from hpo.serve.pages.strip import strips
-
-if TYPE_CHECKING:
-    from hpo.serve.views import StudyView
+from hpo.figures.report import add_content_policy
+from hpo.serve.pages.study_values import study_values
+from hpo.serve.study_view import StudyView
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -35,15 +28,15 @@ def study_page(view: StudyView, *, live: bool = True) -> str:
     """
     shared: dict[str, object] = {"styles": None, "scripts": ()}
     if not live:
-        scripts = (script(), (STATIC / "pages.js").read_text(encoding="utf-8"))
+        scripts = ((STATIC / "pages.js").read_text(encoding="utf-8"),)
         shared = {"styles": (STATIC / "pages.css").read_text(encoding="utf-8"), "scripts": scripts}
-    page = _rendered("study.html", **_study_values(view), live=live, **shared)
+    page = _rendered("study.html", **study_values(view), live=live, **shared)
     return page if live else add_content_policy(page)
 
 
 def study_fragment(view: StudyView) -> str:
     """Returns the part of a study's page that is updated while the study runs."""
-    return _rendered("study_fragment.html", **_study_values(view), live=True)
+    return _rendered("study_fragment.html", **study_values(view), live=True)
 
 
 def studies_page(studies: Sequence[Progress], storage: str) -> str:
@@ -90,41 +83,6 @@ def api_page(schema: Mapping[str, Any]) -> str:
     return _rendered("api.html", routes=routes, live=True)
 
 
-def _study_values(view: StudyView) -> dict[str, Any]:
-    values: dict[str, Any] = view.values()
-    values["spent"] = str(view.progress.spent) if view.progress.spent.seconds else None
-    promotion, report = values["promotion"], view.report
-    figures: dict[str, Any] = {}
-    if promotion:
-        metric, winner = view.study.objective.metric, promotion["winner"]
-        candidates = promotion["candidates"]
-        if values["curves"]:
-            figures["curves"] = curves_figure(values["curves"], winner, metric)
-        if isinstance(report, FrontReport):
-            figures["front"] = front_figure(candidates, view.study.objective.by_metric, "", report.ranking.seeds)
-        elif any(one["mean"] is not None and one["search_value"] is not None for one in candidates):
-            figures["optimism"] = optimism_figure(candidates, metric, promotion["searched_on"])
-    if values["decomposition"] and values["decomposition"].get("sd") is not None:
-        # The file in the outputs may have been written by something else than hpo.
-        with suppress(AttributeError, LookupError, TypeError, ValueError):
-            figures["decomposition"] = decomposition_figure(values["decomposition"])
-    data = {
-        "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()},
-        "unbiasing": values["unbiasing"],
-        "promotion": promotion and {name: promotion[name] for name in ("direction", "rule", "lambda", "ddof", "seeds")},
-        "candidates": [
-            {"trial": row.candidate.trial, "values": [row.candidate.values.get(seed) for seed in report.ranking.seeds]}
-            for row in report.ranking.rows
-        ]
-        if report
-        else [],
-    }
-    by_seed = {row.candidate.trial: row.candidate.values for row in report.ranking.rows} if report else {}
-    drawings = {"strips": strips(report.ranking) if report else {}, "by_seed": by_seed, "figures": list(figures)}
-    drawings["front_rows"] = front_rows(report) if isinstance(report, FrontReport) else []
-    return {**values, **drawings, "metrics": report.metrics if report else (), "data": data}
-
-
 @lru_cache
 def _environment() -> Environment:
     environment = Environment(
@@ -135,6 +93,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "chance": percent, "time": _time, "bytes": _bytes}
+    environment.filters |= {"param": param, "params": params}
     return environment
 
 

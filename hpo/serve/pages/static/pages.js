@@ -1,36 +1,11 @@
-// Optional: adds figures and the slider to the page, and updates it while the study runs.
+// Optional: adds the slider, filters and highlights to a page, and updates it while a study runs.
 "use strict";
 
-const CHECK_EVERY = 3000; // milliseconds
+const CHECK_EVERY = 2000; // milliseconds
 
 function data() {
   const found = document.getElementById("data");
   return found ? JSON.parse(found.textContent) : null;
-}
-
-function draw() {
-  const values = data();
-  if (!values || typeof Plotly === "undefined") return;
-  const style = getComputedStyle(document.documentElement);
-  const ink = style.getPropertyValue("--ink").trim(), line = style.getPropertyValue("--line").trim();
-  for (const [name, figure] of Object.entries(values.figures)) {
-    const axis = { color: ink, gridcolor: line, linecolor: ink };
-    const layout = {
-      ...figure.layout,
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
-      font: { color: ink },
-      legend: { orientation: "h", y: -0.25 },
-      margin: { l: 70, r: 20, t: 30, b: 60 },
-      xaxis: { ...figure.layout.xaxis, ...axis },
-      yaxis: { ...figure.layout.yaxis, ...axis },
-    };
-    for (const trace of figure.data) {
-      if (trace.error_x && trace.error_x.color === "black") trace.error_x.color = ink;
-      if (trace.marker && trace.marker.color === "black") trace.marker.color = ink;
-    }
-    Plotly.newPlot(name, figure.data, layout, { responsive: true, displayModeBar: false });
-  }
 }
 
 function scores(page, lambda, ddof) {
@@ -78,27 +53,66 @@ function reorder() {
   document.getElementById("announcement").textContent = `lambda ${slider.value}, ddof ${ddof}: ${text}`;
 }
 
+// A trial under the pointer is highlighted in every figure and table of the page.
+function light(trial) {
+  const content = document.getElementById("content");
+  for (const one of content.querySelectorAll(".lit")) one.classList.remove("lit");
+  content.classList.toggle("dim", trial !== null);
+  if (trial === null) return;
+  for (const one of content.querySelectorAll(`[data-trial="${trial}"]`)) one.classList.add("lit");
+}
+
+function trialOf(event) {
+  const found = event.target instanceof Element ? event.target.closest("[data-trial]") : null;
+  return found ? found.dataset.trial : null;
+}
+
+let lit = null;
+
+function point(event) {
+  const trial = trialOf(event);
+  if (trial === lit) return;
+  lit = trial;
+  light(trial);
+}
+
 function begin() {
-  draw();
   const form = document.getElementById("sensitivity");
   if (form) for (const kind of ["input", "change"]) form.addEventListener(kind, reorder);
+  if (typeof beginStudies === "function") beginStudies();
+}
+
+// Replaces the parts of the page that have changed; what is in use stays as it is until it is left.
+function replaceParts(text) {
+  const content = document.getElementById("content");
+  const fresh = new DOMParser().parseFromString(`<main>${text}</main>`, "text/html").querySelector("main");
+  const old = new Map([...content.children].filter((one) => one.id).map((one) => [one.id, one]));
+  const parts = [...fresh.children].map((one) => {
+    const known = old.get(one.id);
+    if (!known || known.source === one.outerHTML) return known || one;
+    if (known.contains(document.activeElement) && document.activeElement.matches("input, select, button")) return known;
+    one.source = one.outerHTML;
+    for (const box of known.querySelectorAll("details[id]")) {
+      const same = one.querySelector(`#${CSS.escape(box.id)}`);
+      if (same) same.open = box.open;
+    }
+    return one;
+  });
+  parts.forEach((one, index) => {
+    if (content.children[index] !== one) content.insertBefore(one, content.children[index] || null);
+  });
+  while (content.children.length > parts.length) content.lastElementChild.remove();
+  begin();
 }
 
 let etag = null;
 
 async function update() {
-  const address = document.body.dataset.live;
   try {
-    const response = await fetch(address, { headers: etag ? { "If-None-Match": etag } : {} });
+    const response = await fetch(document.body.dataset.live, { headers: etag ? { "If-None-Match": etag } : {} });
     if (response.status === 200) {
-      const isFirst = etag === null;
       etag = response.headers.get("ETag");
-      const form = document.getElementById("sensitivity");
-      const isInUse = form && form.contains(document.activeElement);
-      if (!isFirst && !isInUse) {
-        document.getElementById("content").innerHTML = await response.text();
-        begin();
-      }
+      replaceParts(await response.text());
     }
   } catch { /* the server is unavailable; the next check tries again */ }
   setTimeout(update, CHECK_EVERY);
@@ -106,5 +120,6 @@ async function update() {
 
 if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
 else begin();
+document.addEventListener("pointerover", point);
+document.addEventListener("focusin", point);
 if (document.body.dataset.live) setTimeout(update, CHECK_EVERY);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
