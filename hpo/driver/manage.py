@@ -1,4 +1,4 @@
-"""`delete`, `rename` and `copy`: commands for whole studies."""
+"""`delete`, `rename`, `copy` and `archive`: commands for whole studies."""
 
 from __future__ import annotations
 
@@ -142,6 +142,30 @@ def copy(study: str, new: str, config: RunConfig) -> StudySummary:
         with store.held(stored) as lease:
             trials, evaluations = store.transact(lambda one: copy_study(one, OPTUNA, stored.id, study, new), lease)
     return StudySummary(study=new, trials=trials, evaluations=evaluations)
+
+
+def archive(study: str, archived: bool, config: RunConfig) -> bool:
+    """Marks a study as archived, or as not archived any more, and returns whether that changed anything.
+
+    Nothing else of it changes, and it may be running.
+
+    Args:
+        study: name of the study.
+        archived: whether lists leave it out from now on.
+        config: where the study is stored.
+
+    Raises:
+        UsageError: if the storage has no such study, or it has no trials in Optuna's tables.
+    """
+    with storage(config.storage, writes=True) as (store, durable):
+        stored_study(store, study)
+        found = durable.find(study)
+        if found is None:
+            raise UsageError(f"study {study!r} has no trials yet, so it cannot be archived; run it first")
+        changed = found.archived != archived
+        if changed:
+            found.archived = archived
+        return changed
 
 
 def _require_valid_name(new: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.core.files import Guard, no_guard, write_text
 from hpo.stats.ranking import Ranking
-from hpo.stats.variance import Effect, Effects
+from hpo.stats.variance import Effects
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure as Figure  # others annotate with it
@@ -204,75 +204,6 @@ def replay_figure(replays: Sequence[float], seeds: Mapping[int, float], *, title
     return figure
 
 
-def optimism_figure(candidates: Sequence[Mapping[str, Any]], metric: str, searched_on: str) -> Figure:
-    """Returns a figure of each candidate's mean over seeds against its search value, with the identity line.
-
-    Args:
-        candidates: each with `trial`, `search_value`, `mean` and `sigma`.
-        metric: name of the values.
-        searched_on: seeds of the search for the axis, e.g. `seed 41`.
-    """
-    from plotly import graph_objects
-
-    shown = [one for one in candidates if one["mean"] is not None and one["search_value"] is not None]
-    figure = graph_objects.Figure()
-    figure.add_scatter(
-        x=[one["search_value"] for one in shown],
-        y=[one["mean"] for one in shown],
-        error_y={"array": [one["sigma"] for one in shown]},
-        text=[str(one["trial"]) for one in shown],
-        mode="markers+text",
-        textposition="middle right",
-        marker={"size": 10, "color": COLORS[0]},
-        name="mean ± sigma, by trial",
-    )
-    ends = [one[name] for one in shown for name in ("search_value", "mean")]
-    if ends:
-        line = [min(ends), max(ends)]
-        figure.add_scatter(
-            x=line, y=line, mode="lines", name="equal to the search", line={"dash": "dash", "color": "gray"}
-        )
-    figure.update_layout(
-        template="simple_white",
-        xaxis_title=f"{metric} in the search ({searched_on})",
-        yaxis_title=f"{metric} on the promotion's seeds",
-        height=420,
-        showlegend=True,
-    )
-    return figure
-
-
-def decomposition_figure(found: Mapping[str, Any]) -> Figure:
-    """Returns the figure of a decomposition from its stored plain values."""
-    effects = [
-        Effect(
-            source=one["source"],
-            pairs=one["pairs"],
-            sd=one["sd"],
-            interval=(one["low"], one["high"]) if one["low"] is not None else None,
-            share=one["total_effect"],
-        )
-        for one in found["sources"]
-        if one["sd"] is not None
-    ]
-    whole = Effects(
-        count=found["n"],
-        mean=found["mean"],
-        sd=found["sd"],
-        effects=tuple(effects),
-        total=found["sum_of_total_effects"],
-        interact=bool(found["interact"]),
-        leader=found["leader"],
-    )
-    identical = {one["source"]: one["identical"] == one["pairs"] for one in found["sources"]}
-    notes = {
-        effect.source: "not used" if identical[effect.source] else "no difference in this metric"
-        for effect in effects
-        if effect.sd == 0
-    }
-    return effects_figure(whole, title=f"trial {found['trial']}", metric=found["metric"], notes=notes)
-
-
 def instability_figure(rows: Sequence[Mapping[str, Any]], study: str, count: int) -> Figure:
     """Returns a figure of each param's importance for the value and for sigma.
 
@@ -298,13 +229,6 @@ def instability_figure(rows: Sequence[Mapping[str, Any]], study: str, count: int
     )
     figure.update_yaxes(autorange="reversed")
     return figure
-
-
-def script() -> str:
-    """Returns plotly's script, so that a page draws figures offline."""
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())
 
 
 def add_content_policy(page: str) -> str:

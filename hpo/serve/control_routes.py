@@ -11,6 +11,7 @@ from fastapi import APIRouter, Body, Path
 
 from hpo.core.records import MAX_TRIALS
 from hpo.core.run_config import JOBS_ADDRESS, RunConfig
+from hpo.driver import manage
 from hpo.driver.control import pause as pause_study
 from hpo.driver.control import resume as resume_study
 from hpo.driver.control import stop as stop_study
@@ -23,6 +24,9 @@ Name = Annotated[str, Path(pattern=f"^{NAME}$", description="The study's name.")
 Trials = Annotated[
     int | None, Body(embed=True, ge=1, le=MAX_TRIALS, description="Total number of trials; default: the study's.")
 ]
+
+
+NewName = Annotated[str, Body(embed=True, pattern=f"^{NAME}$", description="The study's new name.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,26 @@ def control_routes(views: StudyViews, config: RunConfig, cluster: Cluster) -> AP
         """Stops the driver: no new training starts; running ones finish their epoch and save a checkpoint."""
         return asdict(stop_study(known(name), config, jobs_address=cluster.jobs_address))
 
+    @router.post("/studies/{name}/archive")
+    def archive(name: Name) -> dict[str, Any]:
+        """Archives a study: the list of studies shows it only if asked for archived ones. Nothing else changes."""
+        return {"study": name, "changed": manage.archive(known(name), True, config)}
+
+    @router.post("/studies/{name}/unarchive")
+    def unarchive(name: Name) -> dict[str, Any]:
+        """Takes a study back from the archive."""
+        return {"study": name, "changed": manage.archive(known(name), False, config)}
+
+    @router.post("/studies/{name}/rename")
+    def rename(name: Name, new: NewName) -> dict[str, Any]:
+        """Renames a study that no process drives, with its folder of results; its study file is not changed."""
+        return _plain(manage.rename(known(name), new, config))
+
+    @router.delete("/studies/{name}")
+    def delete(name: Name) -> dict[str, Any]:
+        """Deletes a study that no process drives from the database; its files stay."""
+        return _plain(manage.delete(known(name), config))
+
     def submitted(name: str, arguments: Sequence[str]) -> dict[str, Any]:
         options = SubmitOptions(arguments=arguments, folders=cluster.folders, jobs_address=cluster.jobs_address)
         return asdict(submit_study(name, config, options))
@@ -81,3 +105,8 @@ def control_routes(views: StudyViews, config: RunConfig, cluster: Cluster) -> AP
         return submitted(name, ["--promote"])
 
     return router
+
+
+def _plain(summary: manage.StudySummary) -> dict[str, Any]:
+    """Returns the size of a study without the paths of its folders."""
+    return {"study": summary.study, "trials": summary.trials, "evaluations": summary.evaluations}

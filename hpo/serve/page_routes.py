@@ -6,13 +6,13 @@ import re
 from typing import Annotated
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, FastAPI, Header, Path, Request, Response
+from fastapi import APIRouter, FastAPI, Header, Path, Query, Request, Response
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from hpo.core.errors import UsageError
 from hpo.serve.api_routes import unless_same
 from hpo.serve.auth import COOKIE, address_of, same, session_of, too_many
-from hpo.serve.pages import STATIC, api_page, login_page, studies_fragment, studies_page, study_page
+from hpo.serve.pages import STATIC, api_page, compare_page, login_page, studies_fragment, studies_page, study_page
 from hpo.serve.settings import Settings
 from hpo.serve.token_attempts import TokenAttempts
 from hpo.serve.views import NotFound, StudyViews
@@ -34,14 +34,22 @@ def page_routes(app: FastAPI, views: StudyViews, settings: Settings, attempts: T
 
     @router.get("/robustness")
     def studies(fragment: bool = False, if_none_match: Annotated[str | None, Header()] = None) -> Response:
-        listed = views.studies()
+        listed, can_change = views.listed(), settings.token is not None
         if fragment:
-            return unless_same(studies_fragment(listed, views.storage_url), if_none_match)
-        return HTMLResponse(studies_page(listed, views.storage_url))
+            return unless_same(studies_fragment(listed, views.storage_url, can_change), if_none_match)
+        return HTMLResponse(studies_page(listed, views.storage_url, can_change))
 
     @router.get("/robustness/{name}")
     def study(name: Annotated[str, Path(pattern=f"^{NAME}$")]) -> str:
         return study_page(views.view(name))
+
+    @router.get("/compare")
+    def compare(
+        study: Annotated[list[str] | None, Query(max_length=2)] = None,
+        trial: Annotated[list[int] | None, Query(max_length=2)] = None,
+    ) -> str:
+        chosen = [views.view(name) for name in study or []]
+        return compare_page(views.names(), chosen, trial or [])
 
     @router.get("/hpo/docs")
     def docs() -> str:

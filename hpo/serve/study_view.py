@@ -13,7 +13,7 @@ from hpo.promotion.sentences import certainty_text
 from hpo.serve.outputs import ResultsFolder
 from hpo.stats.confidence import AS_IT_IS
 from hpo.stats.statistics import c4, sigma_error
-from hpo.study import Study, Trial
+from hpo.study import FIRST_EXTERNAL, Study, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +83,11 @@ class StudyView:
         if report is None or report.winner is None or not (self.is_final and report.is_decided):
             return None
         return report.winner.candidate.trial
+
+    @property
+    def searched(self) -> tuple[Trial, ...]:
+        """The trials of the search; those from another tool if there are no others."""
+        return tuple(one for one in self.trials if one.number < FIRST_EXTERNAL) or self.trials
 
     def trial(self, number: int) -> Trial | None:
         """Returns one of the trials; None if there is no trial of that number."""

@@ -24,6 +24,7 @@ from hpo.promotion.rank import newest_report
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of
 from hpo.search.importance import importances
+from hpo.serve.listing import ListedStudy
 from hpo.serve.outputs import ResultsFolder, newest_decomposition, read_results
 from hpo.serve.pages import study_page
 from hpo.serve.study_view import StudyView, alert_groups
@@ -63,6 +64,26 @@ class StudyViews:
     def studies(self) -> list[Progress]:
         """Returns the progress of every study, the oldest first."""
         return [progress(stored_study(self._store, name), self._store, self.durable) for name in self._store.names()]
+
+    def names(self) -> list[str]:
+        """Returns the names of all studies, the oldest first."""
+        return self._store.names()
+
+    def listed(self) -> list[ListedStudy]:
+        """Returns the list of studies, the oldest first."""
+        found = []
+        for name in self._store.names():
+            stored, durable = self._stored(name), self.durable.find(name)
+            found.append(
+                ListedStudy(
+                    progress=progress(stored, self._store, self.durable),
+                    study=as_stored(stored),
+                    trials=tuple(durable.trials()) if durable else (),
+                    archived=durable.archived if durable else False,
+                    promotion=self._store.promotion(stored),
+                )
+            )
+        return found
 
     def promotions(self) -> dict[str, StoredPromotion]:
         """Returns the newest promotion of every study that has one, by the study's name."""

@@ -10,13 +10,13 @@ from hpo.core.records import Value
 from hpo.figures.svg.canvas import Drawn, Key
 from hpo.figures.svg.plot import WIDE, Axis, Plot
 from hpo.figures.svg.scales import ChoiceScale, NumberScale, Scale, param_scale, robust_scale
-from hpo.figures.svg.search import MOST_NOTED, trial_note
+from hpo.figures.svg.search import MOST_NOTED, thinned, trial_note, value_note
 from hpo.study import Study, Trial, space
 
 SHADES = 5
 """Number of shades of values in the style sheet, `q0` (worst) to `q4` (best)."""
 
-MOST_LINES = 400
+MOST_LINES = 300
 """Largest number of trials in the figure of all params; of more, the best are drawn."""
 
 Place = Callable[[Trial, float], tuple[Value, Value]]
@@ -76,10 +76,10 @@ def slice_drawn(trials: Sequence[Trial], study: Study, name: str, winner: int | 
     x = Axis(scale=param_scale(study.space[name]), label=_axis_label(study, name), count=4)
     plot = Plot(x, Axis(scale=scale, label=metric, count=4), height=210)
     if len(known) > MOST_NOTED:
-        plot.add_points([(one.params[name], value) for one, value in known], "complete")
+        plot.add_points([(one.params[name], value) for one, value in thinned(known)], "complete")
     else:
         for one, value in known:
-            plot.add_mark(one.params[name], value, "complete", trial_note(one, metric), trial=one.number)
+            plot.add_mark(one.params[name], value, "complete", value_note(one, metric, value), trial=one.number)
     _point_out(plot, known, winner, lambda one, value: (one.params[name], value), metric)
     says = f"{metric} against {name}, {len(known)} trials."
     best = [one.params[name] for one, _ in _best_quarter(known, study)]

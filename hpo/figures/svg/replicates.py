@@ -129,32 +129,39 @@ def optimism_drawn(ranking: Ranking, searched_on: str, metric: str) -> Drawn | N
     return Drawn(name="optimism", title="Promised and delivered", says=says, svg=plot.svg(says), keys=keys)
 
 
-def differences_drawn(first: Row, second: Row, ranking: Ranking, metric: str) -> Drawn | None:
-    """Returns how much better the first candidate is than the second under each seed; None without common seeds.
+def differences_drawn(
+    names: tuple[str, str],
+    values: tuple[Mapping[int, float | None], Mapping[int, float | None]],
+    seeds: Sequence[int],
+    direction: str,
+    metric: str,
+) -> Drawn | None:
+    """Returns how much better the first of two is than the second under each seed; None without common seeds.
 
     Args:
-        first: row of the winner.
-        second: row of the candidate that it is compared with.
-        ranking: the ranking of both.
+        names: names of the two.
+        values: values of both by seed.
+        seeds: seeds in order.
+        direction: `maximize` or `minimize`.
         metric: name of the values.
     """
-    sign = 1.0 if ranking.direction == "maximize" else -1.0
+    sign = 1.0 if direction == "maximize" else -1.0
     pairs = [
         (index, seed, sign * (one - other))
-        for index, seed in enumerate(ranking.seeds)
-        if (one := first.candidate.values.get(seed)) is not None
-        and (other := second.candidate.values.get(seed)) is not None
+        for index, seed in enumerate(seeds)
+        if (one := values[0].get(seed)) is not None and (other := values[1].get(seed)) is not None
     ]
     if not pairs:
         return None
     numbers = [gap for *_, gap in pairs]
     mean = sum(numbers) / len(numbers)
-    seeds = ChoiceScale(values=tuple(reversed([f"seed {seed}" for _, seed, _ in pairs])))
-    names = first.candidate.trial, second.candidate.trial
-    label = f"{metric}: trial {names[0]} better by"
-    scale = number_scale([*numbers, 0.0])
-    plot = Plot(Axis(scale=scale, label=label), Axis(scale=seeds), height=64 + 24 * len(pairs), right=56)
-    ends = seeds.values[0], seeds.values[-1]
+    rows = ChoiceScale(values=tuple(reversed([f"seed {seed}" for _, seed, _ in pairs])))
+    label = f"{metric}: {names[0]} better by"
+    low, high = min(*numbers, 0.0), max(*numbers, 0.0)
+    room = 0.25 * ((high - low) or 1.0)  # for the labels
+    scale = NumberScale(low=low - room * (low < 0), high=high + room * (high > 0 or low == 0))
+    plot = Plot(Axis(scale=scale, label=label), Axis(scale=rows), height=64 + 24 * len(pairs), right=20)
+    ends = rows.values[0], rows.values[-1]
     plot.add_span((0.0, ends[0]), (0.0, ends[1]), "zero")
     plot.add_span((mean, ends[0]), (mean, ends[1]), "mean")
     for index, seed, gap in pairs:
@@ -165,16 +172,13 @@ def differences_drawn(first: Row, second: Row, ranking: Ranking, metric: str) ->
                       move=(9 if gap >= 0 else -9, 4))  # fmt: skip
     better = sum(gap > 0 for gap in numbers)
     says = (
-        f"Trial {names[0]} is better than trial {names[1]} on {better} of {counted(len(pairs), 'seed')}, by "
-        f"{mean:+.4g} on average."
+        f"{names[0]} is better than {names[1]} on {better} of {counted(len(pairs), 'seed')}, by {mean:+.4g} on average."
     )
     keys = (
         Key(text="mean difference", kind="mean", shape="line"),
         Key(text="no difference", kind="zero", shape="dash"),
     )
-    return Drawn(
-        name="differences", title=f"Trial {names[0]} against trial {names[1]}", says=says, svg=plot.svg(says), keys=keys
-    )
+    return Drawn(name="differences", title=f"{names[0]} against {names[1]}", says=says, svg=plot.svg(says), keys=keys)
 
 
 def sigmas_drawn(ranking: Ranking, metric: str) -> Drawn | None:

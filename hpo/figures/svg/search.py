@@ -13,8 +13,14 @@ from hpo.figures.svg.plot import NARROW, WIDE, Axis, Plot
 from hpo.figures.svg.scales import ChoiceScale, NumberScale, number_scale, robust_scale
 from hpo.study import Study, Trial
 
-MOST_NOTED = 600
+MOST_NOTED = 300
 """Largest number of trials that each have a note in a figure; of more, only the improvements have."""
+
+MOST_DRAWN = 2000
+"""Largest number of trials in a figure; of more, so many are drawn at equal distances."""
+
+MOST_BARS = 600
+"""Largest number of trials in the timeline; of more, the last ones are drawn."""
 
 MOST_LANES = 24
 """Largest number of rows of the timeline."""
@@ -47,10 +53,13 @@ def history_drawn(trials: Sequence[Trial], study: Study) -> Drawn | None:
     valued = [(one, value) for one in trials if (value := _value(one)) is not None]
     if not valued:
         return None
-    metric, last = study.objective.metric, max(one.number for one in trials)
+    metric, numbers = study.objective.metric, [one.number for one in trials]
+    first, last = min(numbers), max(numbers)
     scale = robust_scale([value for _, value in valued])
     plot = Plot(
-        Axis(scale=NumberScale(low=-0.5, high=last + 0.5), label="trial"), Axis(scale=scale, label=metric), width=WIDE
+        Axis(scale=NumberScale(low=first - 0.5, high=last + 0.5), label="trial"),
+        Axis(scale=scale, label=metric),
+        width=WIDE,
     )
     best = improvements(trials, study)
     if best:
@@ -59,8 +68,9 @@ def history_drawn(trials: Sequence[Trial], study: Study) -> Drawn | None:
     marked = {trial.number for trial, _ in best}
     many = len(valued) > MOST_NOTED
     if many:
+        drawn = thinned(valued)
         for state in STATES:
-            rest = [(one.number, value) for one, value in valued if one.state == state and one.number not in marked]
+            rest = [(one.number, value) for one, value in drawn if one.state == state and one.number not in marked]
             plot.add_points(rest, state)
     for one, value in valued:
         if not many or one.number in marked:
@@ -74,9 +84,10 @@ def history_drawn(trials: Sequence[Trial], study: Study) -> Drawn | None:
     beyond = sum(not scale.contains(value) for _, value in valued)
     says = [_progress_text(trials, best)]
     if beyond:
-        says.append(
-            f"{counted(beyond, 'value')} far from the others {'is' if beyond == 1 else 'are'} drawn at the edge."
-        )
+        verb = "is" if beyond == 1 else "are"
+        says.append(f"{counted(beyond, 'value')} far from the others {verb} drawn at the edge.")
+    if len(valued) > MOST_DRAWN:
+        says.append(f"{MOST_DRAWN} of {len(valued)} values are drawn.")
     states = [key for state, key in STATES.items() if any(one.state == state for one in trials)]
     keys = (*states, Key(text="best so far", kind="incumbent", shape="line"))
     text = " ".join(says)
@@ -87,7 +98,8 @@ def timeline_drawn(trials: Sequence[Trial]) -> Drawn | None:
     """Returns a bar for each trial from its start to its end, those at the same time below each other; None if no
     trial has started.
     """
-    spans = sorted(_spans(trials), key=lambda one: one[1])
+    every = sorted(_spans(trials), key=lambda one: one[1])
+    spans = every[-MOST_BARS:]
     if not spans:
         return None
     first, last = spans[0][1], max(end for _, _, end in spans)
@@ -113,6 +125,8 @@ def timeline_drawn(trials: Sequence[Trial]) -> Drawn | None:
     says = f"{counted(len(spans), 'trial')} in {duration(last - first)}, {counted(len(lanes), 'slot')} at most."
     if last > first:
         says += f" The slots were busy {min(1.0, busy / (len(lanes) * (last - first))):.0%} of the time."
+    if len(every) > len(spans):
+        says = f"The last {len(spans)} of {len(every)} trials: {says}"
     if len(lanes) > rows:
         says += f" The first {rows} slots are drawn."
     states = {trial.state for trial, *_ in spans}
@@ -169,6 +183,17 @@ def sparkline(trials: Sequence[Trial], study: Study) -> str:
     content = element("path", d=path(points, steps=True), class_="line incumbent")
     said = f"best value so far: {number(best[0][1])} at trial {best[0][0].number}, {number(best[-1][1])} in the end"
     return svg(content, 110, 28, said)
+
+
+def thinned(valued: Sequence[tuple[Trial, float]]) -> Sequence[tuple[Trial, float]]:
+    """Returns at most `MOST_DRAWN` of some trials with their values, at equal distances."""
+    every = max(1, math.ceil(len(valued) / MOST_DRAWN))
+    return valued[::every]
+
+
+def value_note(trial: Trial, metric: str, value: float) -> str:
+    """Returns the short note of a trial's mark: number and value."""
+    return f"trial {trial.number}, {metric} {number(value)}"
 
 
 def trial_note(trial: Trial, metric: str) -> str:

@@ -3,6 +3,7 @@
 from hpo.serve.pages.render import (
     STATIC,
     api_page,
+    compare_page,
     login_page,
     studies_fragment,
     studies_page,
@@ -10,4 +11,13 @@ from hpo.serve.pages.render import (
     study_page,
 )
 
-__all__ = ["STATIC", "api_page", "login_page", "studies_fragment", "studies_page", "study_fragment", "study_page"]
+__all__ = [
+    "STATIC",
+    "api_page",
+    "compare_page",
+    "login_page",
+    "studies_fragment",
+    "studies_page",
+    "study_fragment",
+    "study_page",
+]

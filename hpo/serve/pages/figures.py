@@ -25,6 +25,9 @@ from hpo.serve.pages.answers import runner_up
 from hpo.serve.study_view import StudyView
 from hpo.stats.variance import Effect, Effects
 
+MOST_PARAMS = 12
+"""Largest number of params that have a slice; of more, the most important ones."""
+
 MOST_SLICES = 4
 """Number of params whose slices are shown at once; those of the others are folded."""
 
@@ -73,11 +76,14 @@ def _of_rival(view: StudyView) -> list[Drawn | None]:
     if found is None or report is None:
         return []
     ranking = report.race.final if report.race else report.ranking
-    return [differences_drawn(found.first, found.second, ranking, view.study.objective.metric)]
+    candidates = found.first.candidate, found.second.candidate
+    names = f"trial {candidates[0].trial}", f"trial {candidates[1].trial}"
+    values = candidates[0].values, candidates[1].values
+    return [differences_drawn(names, values, ranking.seeds, ranking.direction, view.study.objective.metric)]
 
 
 def _of_search(view: StudyView) -> list[Drawn | None]:
-    trials, study = view.trials, view.study
+    trials, study = view.searched, view.study
     if study.objective.others:
         return [trials_front_drawn(trials, view.progress.front, study), timeline_drawn(trials)]
     names = list(view.importance)
@@ -92,8 +98,8 @@ def _of_search(view: StudyView) -> list[Drawn | None]:
 
 
 def _slices(view: StudyView) -> list[Drawn | None]:
-    names = [*view.importance, *(name for name in view.study.space if name not in view.importance)]
-    found = [slice_drawn(view.trials, view.study, name, view.winner) for name in names]
+    names = list(view.importance) + [name for name in view.study.space if name not in view.importance]
+    found = [slice_drawn(view.searched, view.study, name, view.winner) for name in names[:MOST_PARAMS]]
     return [one for one in found if one is not None]
 
 

@@ -9,9 +9,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hpo.core.formatting import number, param, params, percent
-from hpo.driver.status import Progress
+from hpo.core.costs import amount
+from hpo.core.formatting import duration, number, param, params, percent
 from hpo.figures.report import add_content_policy
+from hpo.figures.svg.search import sparkline
+from hpo.serve.listing import ListedStudy
+from hpo.serve.pages.comparing import contest_of
 from hpo.serve.pages.study_values import study_values
 from hpo.serve.study_view import StudyView
 
@@ -39,24 +42,53 @@ def study_fragment(view: StudyView) -> str:
     return _rendered("study_fragment.html", **study_values(view), live=True)
 
 
-def studies_page(studies: Sequence[Progress], storage: str) -> str:
+def studies_page(studies: Sequence[ListedStudy], storage: str, can_change: bool = False) -> str:
     """Returns the page of all studies in a storage.
 
     Args:
-        studies: progress of each study.
+        studies: the studies.
         storage: URL of the storage without its password.
+        can_change: whether the server has a token, so that studies may be renamed, archived and deleted.
     """
-    return _rendered("studies.html", studies=studies, storage=storage, live=True)
+    return _rendered("studies.html", **_list_values(studies, storage, can_change))
 
 
-def studies_fragment(studies: Sequence[Progress], storage: str) -> str:
-    """Returns the part of the studies page that is updated.
+def studies_fragment(studies: Sequence[ListedStudy], storage: str, can_change: bool = False) -> str:
+    """Returns the part of the studies page that is updated; see `studies_page`."""
+    return _rendered("studies_fragment.html", **_list_values(studies, storage, can_change))
+
+
+def _list_values(studies: Sequence[ListedStudy], storage: str, can_change: bool) -> dict[str, Any]:
+    sparks = {one.progress.name: sparkline(one.trials, one.study) for one in studies if not one.progress.objectives}
+    states = sorted({one.progress.state for one in studies})
+    archived = sum(one.archived for one in studies)
+    return {
+        "studies": studies,
+        "storage": storage,
+        "can_change": can_change,
+        "sparks": sparks,
+        "states": states,
+        "archived": archived,
+        "live": True,
+    }
+
+
+def compare_page(names: Sequence[str], views: Sequence[StudyView], trials: Sequence[int]) -> str:
+    """Returns the page that compares two studies, or two trials of one study.
 
     Args:
-        studies: progress of each study.
-        storage: URL of the storage without its password.
+        names: names of all studies, to choose from.
+        views: views of the chosen studies; empty: none is chosen yet.
+        trials: numbers of the chosen trials.
+
+    Raises:
+        UsageError: if the choice is not two studies, or one study and two of its trials.
     """
-    return _rendered("studies_fragment.html", studies=studies, storage=storage, live=True)
+    contest = contest_of(views, trials) if views or trials else None
+    chosen = [*(view.study.name for view in views), *names, "", ""]
+    if not views and len(names) > 1:
+        chosen = [names[-2], names[-1]]
+    return _rendered("compare.html", names=names, contest=contest, chosen=chosen, trials=trials, live=True)
 
 
 def login_page(wrong: bool, goal: str) -> str:
@@ -93,7 +125,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "chance": percent, "time": _time, "bytes": _bytes}
-    environment.filters |= {"param": param, "params": params}
+    environment.filters |= {"param": param, "params": params, "duration": duration, "amount": amount}
     return environment
 
 

@@ -50,6 +50,7 @@ def study_values(view: StudyView) -> dict[str, Any]:
         "fixed_text": fixed_text(best.params, view.study) if best else "",
         "columns": columns,
         "column_params": param_rows([view.trial(number) for number in columns], view.study),
+        "column_values": [one.value if (one := view.trial(number)) else None for number in columns],
         "column_seconds": [time_of_one(view.seconds[number]) if number in view.seconds else "-" for number in columns],
         "rival": runner_up(view),
         "failures": failures(view.trials),

@@ -19,7 +19,7 @@ from hpo.core.texts import cleaned
 from hpo.store import scripts_of
 from hpo.store.optuna_storage.notes import name_metrics
 from hpo.store.optuna_storage.tables import OPTUNA, make_tables
-from hpo.store.optuna_storage.trials import AGREEMENT, CODE, ENQUEUED, EXTERNAL, IMPORTED, PRIOR, trial_of
+from hpo.store.optuna_storage.trials import AGREEMENT, ARCHIVED, CODE, ENQUEUED, EXTERNAL, IMPORTED, PRIOR, trial_of
 from hpo.study import ExternalTrial, Trial
 from hpo.study.external import FIRST_EXTERNAL, numbered
 from hpo.study.prior import Prior, PriorUse
@@ -164,6 +164,17 @@ class DurableStudy:
         with self._guard():
             self._storage.set_study_user_attr(self._id, EXTERNAL, list(listed.values()))
         return made
+
+    @property
+    def archived(self) -> bool:
+        """Whether lists of studies leave it out unless they are asked for it."""
+        with self._guard():
+            return bool(self._storage.get_study_user_attrs(self._id).get(ARCHIVED, False))
+
+    @archived.setter
+    def archived(self, value: bool) -> None:
+        with self._guard():
+            self._storage.set_study_user_attr(self._id, ARCHIVED, value)
 
     @property
     def prior(self) -> Prior | None:

@@ -31,6 +31,9 @@ DOUBTS = "hpo:not-reproducible"
 """The trial's attribute that says why its params may not follow from the seeds."""
 
 
+ARCHIVED = "hpo:archived"
+"""The study's attribute that says whether lists leave it out."""
+
 PRIOR = "hpo:prior"
 """The study's attribute with the values of the old studies that it starts from."""
 
