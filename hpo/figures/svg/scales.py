@@ -79,14 +79,13 @@ class NumberScale:
         return [(index * step, label(index * step, step)) for index in range(first, last + 1)]
 
     def _decades(self, count: int) -> list[tuple[float, str]]:
-        low, high = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
-        if high - low <= 2:
-            factors: tuple[int, ...] = (1, 2, 5)
-        else:
-            factors = (1,)
-        every = max(1, math.ceil((high - low) / max(1, count))) if len(factors) == 1 else 1
-        numbers = [factor * 10.0**power for power in range(low, high + 1, every) for factor in factors]
-        return [(one, f"{one:g}") for one in numbers if self.low * 0.999 <= one <= self.high * 1.001]
+        first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+        factors = (1, 2, 5) if last - first <= 2 else (1,)
+        inside = math.floor(math.log10(self.high)) - math.ceil(math.log10(self.low)) + 1
+        every = 1 if len(factors) > 1 else max(1, math.ceil(inside / (count + 1)))
+        numbers = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
+        known = [one for one in numbers if self.low * 0.999 <= one <= self.high * 1.001]
+        return [(one, f"{one:g}") for one in known[::every]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

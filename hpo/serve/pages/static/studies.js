@@ -69,7 +69,7 @@ function beginStudies() {
   const form = document.getElementById("filters");
   if (!form.ready) {
     form.ready = true;
-    form.addEventListener("input", filter);
+    for (const kind of ["input", "change"]) form.addEventListener(kind, filter);
     form.addEventListener("submit", (event) => event.preventDefault());
   }
   document.getElementById("filter-text").value = kept.text;
