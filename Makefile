@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Tests start hundreds of processes: none of them should compile the package again, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test test-slow soak bench bench-selection lint clean
+.PHONY: run test test-slow soak bench bench-selection images lint clean
 
 run: .venv/.installed
 	$(BIN)/hpo run --study $(STUDY) --promote
@@ -40,6 +40,10 @@ bench: .venv/.installed-dev
 bench-selection: .venv/.installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m tests.bench.selection $(SETS)
+
+# The pictures of the pages in docs/images, of studies that it searches and promotes; a few minutes, and needs chromium.
+images: .venv/.installed-dev
+	$(BIN)/python -m tests.serve.screenshots
 
 # Every version is pinned in constraints.txt; pyproject.toml says which packages there are.
 .venv/.installed: pyproject.toml constraints.txt

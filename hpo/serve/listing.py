@@ -14,7 +14,7 @@ class ListedStudy:
     """One study of the list.
 
     Attributes:
-        progress: its progress.
+        progress: how far it has come.
         study: the study as last run.
         trials: its trials, for the small line of the best value so far.
         archived: whether the list leaves it out unless archived studies are asked for.

@@ -47,8 +47,8 @@ class Drawn:
         name: id of the figure on its page.
         title: what it shows.
         says: what is seen in it, as sentences; a reader who cannot see it has these.
-        svg: the drawing.
-        keys: its legend.
+        svg: the drawing as an SVG element.
+        keys: entries of its legend, in order.
         wide: whether it takes two columns.
     """
 
@@ -100,7 +100,7 @@ def text(x: float, y: float, content: object, kind: str = "", anchor: str = "sta
     Args:
         x: horizontal position of its anchor.
         y: position of its base line.
-        content: the text.
+        content: the text, not escaped yet.
         kind: classes in the style sheet.
         anchor: `start`, `middle` or `end` of the text is at `x`.
         attributes: further attributes by name.

@@ -46,7 +46,7 @@ def studies_page(studies: Sequence[ListedStudy], storage: str, can_change: bool 
     """Returns the page of all studies in a storage.
 
     Args:
-        studies: the studies.
+        studies: the studies, the oldest first.
         storage: URL of the storage without its password.
         can_change: whether the server has a token, so that studies may be renamed, archived and deleted.
     """

@@ -118,8 +118,13 @@ async function update() {
   setTimeout(update, CHECK_EVERY);
 }
 
-if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
-else begin();
+function start() {
+  for (const one of document.getElementById("content").children) one.source = one.outerHTML;
+  begin();
+}
+
+if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+else start();
 document.addEventListener("pointerover", point);
 document.addEventListener("focusin", point);
 if (document.body.dataset.live) setTimeout(update, CHECK_EVERY);
