@@ -1,7 +1,7 @@
 """The pictures of the pages in docs/images: `python -m tests.serve.screenshots` makes them again, in a few minutes.
 
-The studies `digits` and `digits-front` are searched and promoted for them, so that nothing in a picture is made up. With a
-folder as argument they are kept there, and a second call trains nothing.
+The studies `digits` and `digits-front` are searched and promoted for them, so that nothing in a picture is made up.
+With a folder as argument they are kept there, and a second call trains nothing.
 """
 
 from __future__ import annotations
