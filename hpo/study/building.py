@@ -12,8 +12,9 @@ from hpo.core.errors import UsageError
 from hpo.core.records import Objective, Value
 from hpo.study.command import CommandTable
 from hpo.study.objective import ObjectiveTable
+from hpo.study.resources_table import ResourcesTable
 from hpo.study.results import ResultsTable
-from hpo.study.schema import PromotionRules, ResourcesTable, Search
+from hpo.study.schema import PromotionRules, Search
 from hpo.study.space import Choice, Dimension, Float, Int, SpaceDimension
 from hpo.study.validation_table import Validation
 

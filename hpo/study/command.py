@@ -85,7 +85,7 @@ class CommandTable(Table):
 
     Attributes:
         run: arguments as a list, or one text that is split like a shell command; an inner list is left out if a param
-            in it does not exist. Placeholders: each param, and those of `PLACEHOLDERS`.
+            in it does not exist. Placeholders: each param, `{seed}`, `{budget}` and the others of `PLACEHOLDERS`.
         shell: whether /bin/sh runs the text; the values of placeholders are quoted.
         cwd: working directory: `folder`, the training's own; `project`, which all trainings share.
         metrics: for programs that do not print JSON lines, a regular expression per metric; the last matching line of

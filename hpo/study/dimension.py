@@ -27,7 +27,17 @@ Whole = Annotated[int, Field(ge=-LARGEST_INT, le=LARGEST_INT)]
 
 
 class DimensionTable(Table):
-    """One dimension of the space: exactly one of `float = [low, high]`, `int = [low, high]`, `choice = [..]`."""
+    """One dimension of the space: exactly one of `float = [low, high]`, `int = [low, high]`, `choice = [..]`.
+
+    Attributes:
+        float_range: lowest and highest number; both are possible.
+        int_range: lowest and highest whole number; both are possible.
+        choice: the possible values, without an order: text, numbers, true or false.
+        log: whether values are drawn on a logarithmic scale.
+        step: distance between neighboring values, counted from the lowest; None: all values of the range.
+        when: the condition under which the param exists, by the values of other params: a value, a list, or a range
+            such as `">= 2"`. Where it does not exist, the trainable's default applies.
+    """
 
     float_range: tuple[Finite, Finite] | None = Field(None, alias="float", strict=False)
     int_range: tuple[Whole, Whole] | None = Field(None, alias="int", strict=False)

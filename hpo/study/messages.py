@@ -15,8 +15,9 @@ from hpo.study.dimension import DimensionTable
 from hpo.study.objective import ObjectiveTable
 from hpo.study.preference import PreferTable
 from hpo.study.race import RaceTable
+from hpo.study.resources_table import ResourcesTable
 from hpo.study.results import ResultsTable
-from hpo.study.schema import NAME, PromotionRules, ResourcesTable, Search, Study
+from hpo.study.schema import NAME, PromotionRules, Search, Study
 from hpo.study.table import Table, dotted
 from hpo.study.validation_table import Validation
 

@@ -99,14 +99,18 @@ def _without_metric_required(schema: dict[str, Any]) -> None:
 
 
 class ObjectiveTable(Table):
-    """The metric to optimize; see `hpo.Objective`. `limit` is the best possible value, e.g. 1.0 for an accuracy.
+    """The metric to optimize, or several; see `hpo.Objective`.
 
-    `metrics` names several, each with its direction; `metric` and `direction` are then those of the first.
-
-    `ignore` names metrics that differ between any two trainings, such as times: hpo verify, hpo seeds replay and the
-    check for ignored seeds do not compare them. It may change at any time.
-
-    `label` is what figures call the metric, or a table of such names by metric. It may change at any time, too.
+    Attributes:
+        metric: name of the metric to optimize; with several objectives the first one.
+        direction: whether larger or smaller values are better.
+        epoch: which epoch's value counts: the best one of the training, or the last.
+        limit: best possible value, such as 1.0 for an accuracy, with which `--curtail` saves more trainings;
+            None: there is none.
+        ignore: names of metrics that differ between any two trainings, such as times. `hpo verify`, `hpo seeds replay`
+            and the check for ignored seeds do not compare them. It may change at any time.
+        metrics: several metrics to optimize instead of one, each with its direction; the first one chooses the epoch.
+        label: what figures call the metric, or a table of such names by metric. It may change at any time.
     """
 
     model_config = ConfigDict(json_schema_extra=_without_metric_required)

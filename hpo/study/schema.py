@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints, model_validator
 
-from hpo.core.limits import memory_of, time_of
 from hpo.core.protocols import Holdout, Resources, TrainableRef
 from hpo.core.records import LARGEST_SEED, MAX_TRIALS, Objective, digest
 from hpo.seeds.derived import Purpose, derive_seed
@@ -21,8 +20,9 @@ from hpo.study.objective import SECONDS, MetricName, ObjectiveTable, with_defaul
 from hpo.study.options import DEFAULT_SAMPLER, PRUNERS, SAMPLERS, PrunerName, SamplerName, non_defaults
 from hpo.study.preference import PreferTable, named, or_text
 from hpo.study.race import RaceTable
+from hpo.study.resources_table import ResourcesTable
 from hpo.study.results import ResultsTable
-from hpo.study.table import Finite, Table, each_once, exactly, parsed_by
+from hpo.study.table import Finite, Table, each_once, exactly
 from hpo.study.validation_table import Validation
 
 if TYPE_CHECKING:
@@ -33,22 +33,6 @@ NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 StudyName = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
-
-
-class ResourcesTable(Table):
-    """The resources of one training, its maximum attempts and the price of an hour of it; see `hpo.Resources`.
-
-    `slots` is the usual number of concurrent trainings. It determines the lag, so that results do not depend on the
-    machine.
-    """
-
-    cpu: Annotated[int, Field(ge=1, le=10_000)] = 1
-    gpu: Annotated[Finite, Field(ge=0)] = 0.0
-    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
-    slots: Annotated[int, Field(ge=1, le=5000)] = 2
-    time: Annotated[str, parsed_by(time_of)] | None = None
-    memory: Annotated[str, parsed_by(memory_of)] | None = None
-    price_per_hour: Annotated[Finite, Field(gt=0)] | None = None
 
 
 class Search(Table):
@@ -170,7 +154,23 @@ StreamMode = Annotated[Literal["fixed", "per-seed"], exactly("fixed", "per-seed"
 
 
 class Study(Table):
-    """The search problem: objective, space, trainable, search and promotion rules."""
+    """The search problem: objective, space, trainable, search and promotion rules.
+
+    Attributes:
+        name: name of the study, also of its file.
+        trainable: the function that trains, as `module:function`; a study has either this or `[command]`.
+        command_: the program that trains, in any language.
+        objective_: the metric to optimize, or several.
+        space_: the params that the search varies, and their ranges.
+        fixed: params with one value, the same in every trial.
+        search: how trials are proposed, pruned and counted.
+        promotion: how candidates are trained again and ranked.
+        validation_: cross-validation, a test part, or metrics over units; None: trainings split their data themselves.
+        streams_: a seed for each source of randomness: `"per-seed"`, the default, follows the seed of the training;
+            `"fixed"` is the search's seed under every seed; a number is that seed.
+        resources_: resources and limits of one training.
+        results: which trials of the search keep their files.
+    """
 
     name: StudyName
     trainable: str = ""
