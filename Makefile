@@ -6,43 +6,52 @@ BIN := .venv/bin
 # Tests start hundreds of processes: none of them should compile the package again, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test test-slow soak bench bench-selection images lint clean
+.PHONY: help run test test-slow soak bench bench-selection images lint docs reference clean
 
-run: .venv/.installed
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
+
+run: .venv/.installed ## a search and its promotion; STUDY=digits for another study
 	$(BIN)/hpo run --study $(STUDY) --promote
 
-test: .venv/.installed-dev lint
+test: .venv/.installed-dev lint ## lint, types, layers and the quick tests
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20
 
 # The tests that take three seconds or more each, or a browser or a large library: clusters, kills, walks through the docs.
-test-slow: .venv/.installed-dev
+test-slow: .venv/.installed-dev ## tests that take three seconds or more, or a browser
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20 -m 'slow and not soak'
 
 # Drivers, workers and Postgres are killed at random moments, for half an hour or so.
-soak: .venv/.installed-dev
+soak: .venv/.installed-dev ## kills processes at random moments, for half an hour
 	$(BIN)/pytest -m soak -rA --timeout 0
 
-lint: .venv/.installed-dev
+lint: .venv/.installed-dev ## ruff, mypy, import-linter and the limits of the code's shape
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.house
 
+docs: .venv/.installed-dev ## the pages of docs/ as a site, in site/; any warning is an error
+	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict
+
+reference: .venv/.installed-dev ## writes the generated pages of docs/reference again
+	$(BIN)/python -m tests.reference
+
 # What a trial costs, against Optuna alone and Ray Tune's own search; about ten minutes. BENCH="slots --json FILE" for less.
-bench: .venv/.installed-dev
+bench: .venv/.installed-dev ## what a trial costs, against Optuna and Ray Tune
 	$(BIN)/python -m tests.bench $(BENCH)
 
 # Which method finds the best configuration for so many trainings, on tables of real ones; an hour or so the first time.
 # SETS="explored --smac PYTHON" for others; PYTHON is that of an environment with smac==2.4.1. SETS=--quick has four problems,
 # SETS="live --sampler tpe+gp --sampler gp --lag 1 --lag 8" compares samplers and lags, and SETS=mine.npz reads a table of
 # your own: scores (C, S), NaN for a failed training, and space, as JSON.
-bench-selection: .venv/.installed-dev
+bench-selection: .venv/.installed-dev ## which method finds the best configuration
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m tests.bench.selection $(SETS)
 
 # The pictures of the pages in docs/images, of studies that it searches and promotes; a few minutes, and needs chromium.
-images: .venv/.installed-dev
+images: .venv/.installed-dev ## takes the pictures of the pages in docs/images again
 	$(BIN)/python -m tests.serve.screenshots
 
 # Every version is pinned in constraints.txt; pyproject.toml says which packages there are.
@@ -57,5 +66,5 @@ images: .venv/.installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-clean:
+clean: ## removes .venv
 	rm -rf .venv
