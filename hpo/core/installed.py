@@ -18,7 +18,7 @@ from packaging.specifiers import SpecifierSet
 DISTRIBUTION = "hpo-robust"
 """The name on a package index, where `hpo` is another project; the import name is `hpo`."""
 
-DEVELOPMENT = ("bench", "dev")
+DEVELOPMENT = ("bench", "dev", "docs")
 """Extras for the development of this package only."""
 
 

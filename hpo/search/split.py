@@ -11,7 +11,7 @@ SMOOTH, NOISY = 0.2, 0.44
 """Share of the race where the first values are smooth, so that more search finds more, and where they are noisy."""
 
 CONTRAST = 5.0
-"""Contrast below which values are noisy; from tables of trainings, see the README."""
+"""Contrast below which values are noisy; from tables of trainings, see docs/race.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

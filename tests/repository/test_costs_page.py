@@ -1,4 +1,4 @@
-"""The page on costs: its commands run in order, for the project of the README."""
+"""The page on costs: its commands run in order, for the project of the page on one's own study."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hpo.cli.main import app
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "costs.md").read_text()
 BLOCKS = dict(reversed(re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)))
-README = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+OWN_STUDY = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "docs" / "own-study.md").read_text(), re.DOTALL)
 
 
 @pytest.mark.slow
 def test_the_commands(tmp_path, config, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    trainable = next(body for kind, body in README if kind == "python")
-    study = next(body for kind, body in README if kind == "toml")
+    trainable = next(body for kind, body in OWN_STUDY if kind == "python")
+    study = next(body for kind, body in OWN_STUDY if kind == "toml")
     (tmp_path / "train.py").write_text(trainable)
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "line.toml").write_text(f"{study}\n{BLOCKS['toml']}")

@@ -9,7 +9,7 @@ import pytest
 
 import hpo
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "ask-and-tell.md"
 SEARCHES = [
     {"sampler": "tpe", "pruner": "median"},
     {"sampler": "tpe+gp", "sampler_options": {"n_startup_trials": 6}, "pruner": "none", "lag": 1},
@@ -85,8 +85,8 @@ def test_wrong_tells_are_sentences(curve):
 
 
 def test_readme_example_runs(tmp_path, capsys):
-    (code,) = re.findall(r"```python\n([^`]*hpo\.Search\([^`]*)```", README.read_text())
-    exec(compile(code, "README.md", "exec"), {"__name__": "example"})
+    (code,) = re.findall(r"```python\n([^`]*hpo\.Search\([^`]*)```", PAGE.read_text())
+    exec(compile(code, "ask-and-tell.md", "exec"), {"__name__": "example"})
     number, x, value = capsys.readouterr().out.split()
     assert 0 <= int(number) < 20
     assert float(value) == -((float(x) - 0.3) ** 2)
