@@ -30,6 +30,7 @@ EXAMPLES = {
     "objective.epoch": 'epoch = "last"',
     "objective.limit": "limit = 1.0",
     "objective.ignore": 'ignore = ["latency_ms"]',
+    "objective.label": 'label = "Accuracy"',
     "objective.metrics": 'metrics = { val_acc = "maximize", latency_ms = "minimize" }',
     "space.float": "x = { float = [0.0, 0.5] }",
     "space.int": "x = { int = [1, 4] }",
@@ -79,5 +80,6 @@ EXAMPLES = {
     "resources.memory": 'memory = "8 GiB"',
     "resources.price_per_hour": "price_per_hour = 2.5",
     "results.keep": 'keep = "best:5"',
+    "results.formats": 'formats = ["pdf", "svg"]',
     "results.limit": 'keep = "all"\nlimit = "2 GB"',
 }
