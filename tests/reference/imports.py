@@ -7,10 +7,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-WIDTH, ROW, BOX = 600, 56, 28
+WIDTH, ROW, BOX = 720, 56, 28
 """Of the picture, of the distance between two levels, and of a package, in pixels."""
 
-ACROSS = {"backends": 100, "store": 140, "results": 500, "figures": 500, "seeds": 200, "stats": 400}
+ACROSS = {"backends": 140, "store": 200, "results": 480, "figures": 660, "seeds": 260, "stats": 460}
 """Where packages stand that share their level with others; the rest is in the middle."""
 
 
