@@ -141,15 +141,15 @@ def test_folds_share_their_heat_maps(make: Make, tmp_path: Path) -> None:
         replace(one, job=replace(one.job, seed=42, fold=number)) for number, one in enumerate(winner.evaluations, 1)
     ]
     for one, heat in zip(folds, (1.0, 0.0), strict=True):
-        heated(*[heat] * 3).save(Path(str(one.files)))
+        heated(heat, heat).save(Path(str(one.files)))
     cross_validated = replace(winner, evaluations=(replace(folds[0], folds=tuple(folds)),))
     [folder] = write_results(tmp_path / "out", cross_validated)
     names = sorted(path.name for path in (folder / "gradcam").glob("gradcam_*.svg"))
-    assert names == [f"gradcam_{place}_case-{place}.svg" for place in range(3)]
+    assert names == [f"gradcam_{place}_case-{place}.svg" for place in range(2)]
     shown = [words(folder / "gradcam" / name) for name in names]
-    assert [f"case {place}, fold {1 + place % 2}" in texts for place, texts in enumerate(shown)] == [True] * 3
-    assert ["empty map:" in " ".join(texts) for texts in shown] == [False, True, False]
-    assert (folder / "fold_2" / "gradcam" / "gradcam_2_case-2.png").is_file()
+    assert [f"case {place}, fold {1 + place % 2}" in texts for place, texts in enumerate(shown)] == [True] * 2
+    assert ["empty map:" in " ".join(texts) for texts in shown] == [False, True]
+    assert (folder / "fold_2" / "gradcam" / "gradcam_1_case-1.png").is_file()
     pdf = replace(cross_validated, formats=("pdf",))
     assert write_results(tmp_path / "out", pdf) == (folder,)
     assert {".png", ".svg", ".pdf"} in pictures(folder).values()
