@@ -62,6 +62,14 @@ def ended(process):
     process.communicate(timeout=20)
 
 
+@pytest.fixture(autouse=True)
+def left_alone(browser):
+    """Leaves the page and forgets its errors: it goes on asking a server that has ended."""
+    yield
+    browser.get("about:blank")
+    errors(browser)
+
+
 @pytest.fixture(scope="module")
 def address(promoted_config):
     process, found = server(promoted_config)
@@ -231,7 +239,6 @@ def test_a_running_search_is_live(browser, tmp_path):
     try:
         wait(browser, lambda _: httpx2.get(f"{found}/hpo/v1/studies/slow").json().get("counts"))
         browser.get(f"{found}/robustness/slow")
-        errors(browser)  # forgets those of the page before, whose server has ended
         epoch = "return Number(document.querySelector('#now progress')?.value ?? 0)"
         first = wait(browser, lambda b: b.execute_script(epoch))
         wait(browser, lambda b: b.execute_script(epoch) > first + 5)
