@@ -192,3 +192,12 @@ def test_a_progress_bar_is_one_line(terminal):
         print("\r 3 of 3")
         print("no end of line", end="")
     assert terminal.file.getvalue() == " 3 of 3\nno end of line\n"
+
+
+def test_the_live_table_fits_any_width(curve):
+    heads = {}
+    for width in range(60, 120):
+        console = narrow(width)
+        heads[width] = drawn(console, searched(curve(space=SEVEN), console)).splitlines()[0].rstrip()
+    assert {width: head for width, head in heads.items() if len(head) > width or "…" in head} == {}
+    assert len({*heads.values()}) == 6, "a column more wherever there is room for one"
