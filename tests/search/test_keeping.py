@@ -287,7 +287,7 @@ def test_keeping_is_not_identity(curve):
         ({"keep": "best:0"}, "results.keep", "expected 'winner', 'all' or 'best:N' with an N of 1 or more"),
         ({"keep": "some"}, "results.keep", "got 'some'"),
         ({"limit": "much"}, "results.limit", "expected a size such as 500 MB, 2 GB or 1.5 GiB, got 'much'"),
-        ({"keeps": "all"}, "results.keeps", "no such key (keys: keep, limit). Did you mean keep?"),
+        ({"keeps": "all"}, "results.keeps", "no such key (keys: keep, limit, formats). Did you mean keep?"),
         ({"keep": 5}, "results.keep", "expected a text, got 5"),
     ],
 )
