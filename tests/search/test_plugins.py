@@ -117,8 +117,7 @@ def test_irreproducible_is_labeled(stored, curve, search, why):
     assert [note.message for note in notes(study)] == [f"not reproducible: {trial.not_reproducible}"]
     (said,) = doubts(study)
     assert said == trial.not_reproducible
-    shown = [str(part) for part in trial_text(trial, [], study.objective).renderables]
-    assert f"! Not reproducible: {said}." in shown
+    assert f"! Not reproducible: {said}." in trial_text(trial, [], study.objective).blocks
     assert re.fullmatch(why, said)
 
 
@@ -127,8 +126,8 @@ def test_run_says_it_is_irreproducible(curve, config):
     said = "sampler 'toys.samplers:Seedless' takes no argument `seed`"
     assert hpo.run(study, config).warnings == (f"Not reproducible: {said}.",)
     assert header(study, "sqlite:///x.db", "2 trials").splitlines()[1].endswith(f"reproducible: no ({said})")
-    shown = progress_table(hpo.status(config=config)).renderables
-    assert [str(line) for line in shown[1:]] == [f"! {study.name} is not reproducible: {said}."]
+    shown = progress_table(hpo.status(config=config)).blocks
+    assert shown[1:] == [f"! {study.name} is not reproducible: {said}."]
 
 
 def test_timing_is_irreproducible(curve, config):
