@@ -26,6 +26,7 @@ PROJECT = Path(__file__).parent / "project"
 def pytest_configure():
     """Lets Ctrl-C reach the tests and their processes, also where they run in the background of a shell."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.pop("COLUMNS", None)  # of the terminal from which the tests run; they read whole tables
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not want

@@ -87,7 +87,7 @@ class Progress:
         self._size = 0
         self._written: dict[str, tuple[int, ...]] = {}
         self._began = time.monotonic()
-        file = folder / LOG if self.keeps else log
+        file = folder / LOG if self.keeps else log if job.stage is Stage.SEARCH else None
         self._log = Log(file, self.remarks.append) if file is not None and not self.is_test else None
         self._events = Events(folder, job, objective, self.remark) if events and not self.is_test else None
 
