@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,17 @@ from hpo.core.run_config import RunConfig
 
 
 def given_command(arguments: Sequence[str] | None = None) -> str:
-    """Returns the command line of this process, to be given again.
+    """Returns the command line of this process, to be given again; in a cluster's job, as it is submitted again.
 
     Args:
         arguments: the words after `hpo`; None: those of this process.
     """
-    return shlex.join(["hpo", *(sys.argv[1:] if arguments is None else arguments)])
+    from hpo.store.lease import JOB  # takes a second to import, and help does not need it
+
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["run"] and os.environ.get(JOB):
+        words[0] = "submit"
+    return shlex.join(["hpo", *words])
 
 
 def next_command(verb: str, study: str, arguments: Sequence[str] | None = None) -> str:

@@ -291,7 +291,8 @@ def test_workers_checkpoint_to_a_url_on_stop(ray_slots, tmp_path):
     assert {len(evaluation.reports) for evaluation in again.evaluations.values()} == {12}
     for job in made:
         assert trained(tmp_path, job) == list(range(1, 13))
-    assert [path for path in (tmp_path / "kept").rglob("*") if path.is_file()] == []
+    left = {path.relative_to(tmp_path / "kept").parts[0] for path in (tmp_path / "kept").rglob("*") if path.is_file()}
+    assert left <= {"logs"}
 
 
 class Absent(Jobs):

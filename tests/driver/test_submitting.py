@@ -181,7 +181,7 @@ def test_cluster_runs_one_driver(cluster):
     assert api.stop("hours", cluster.config, jobs_address=cluster.address).driver.job == next_one.job
     log = "".join(api.logs("hours", cluster.config, follow=True, jobs_address=cluster.address))
     assert "stopping because of hpo stop" in log
-    assert "Stopped. Continue with: hpo run --study hours" in log
+    assert f"Stopped. Continue with: hpo submit --study {cluster.project}/studies/hours.toml" in log
 
     listing = cluster.jobs()
     assert job in listing

@@ -253,6 +253,7 @@ def test_page_logs_to_both(toy, tmp_path):
     (tmp_path / "studies" / "tumours.toml").write_text(
         study.replace("trials = 4\nbudget = 4", "trials = 1\nbudget = 1")
     )
+    sys.modules.pop("train", None)  # another test's
     exec(code, {})
     sys.modules.pop("train")
     assert mlflow_runs("tumours")[2] == len(wandb_runs(tmp_path)) == 1 + 3 + 1

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.storages._rdb.models import TrialIntermediateValueModel
@@ -265,6 +266,7 @@ class DurableStudy:
             found = self._storage.get_all_trials(self._id, deepcopy=False)
             for trial in found if checked else ():
                 trial._validate()
+            _require_numbers(found)
             return found
         except (LookupError, TypeError, ValueError) as error:  # its own errors for rows that contradict each other
             raise StorageDamaged(unreadable(self._name, error)) from error
@@ -346,6 +348,15 @@ class DurableStudy:
         if number not in self._rows:
             self._rows[number] = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
         return self._rows[number]
+
+
+def _require_numbers(trials: Iterable[FrozenTrial]) -> None:
+    """Checks the numbers among the params: SQLite stores text in a column of numbers, and Optuna hands it out."""
+    for trial in trials:
+        for name, distribution in trial.distributions.items():
+            value = trial.params[name]
+            if not isinstance(distribution, CategoricalDistribution) and not isinstance(value, int | float):
+                raise TypeError(f"trial {trial.number} has {name} = {value!r}, which is not a number")
 
 
 def unreadable(name: str, error: Exception) -> str:
