@@ -122,7 +122,7 @@ def run(
         if not as_json:
             from hpo.search.shown import search_text
 
-            more = {"larger": next_command("run", study), "promote": next_command("promote", study)}
+            more = {"larger": given_command(limited=False), "promote": next_command("promote", study)}
             print_text(search_text(searched, promotes=promote, commands={"run": given_command(), **more}))
         if searched.stopped or not promote:
             if as_json:

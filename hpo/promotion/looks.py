@@ -44,11 +44,13 @@ class Looks:
     """The uses of the test part, as a promotion's winner sees them.
 
     Attributes:
+        trial: number of the winner's trial.
         own: the evaluation of the winner's replicates; None: they were not evaluated.
         before: other looks before it; all others if there is no own one.
         after: other looks after it.
     """
 
+    trial: int
     own: Look | None
     before: tuple[Look, ...]
     after: tuple[Look, ...]
@@ -60,9 +62,11 @@ class Looks:
             return ()
         earlier = "; ".join(map(str, self.before))
         if self.own is None:
+            seen = any(one.trial == self.trial for one in self.before)
+            now = "The winner is the same trial with other seeds" if seen else "The winner is another one now"
             return (
-                f"The test part was used before, {earlier}. The winner is another one now, and was not evaluated on "
-                f"it; {self._name(len(self.before) + 1).lower()} look would no longer be independent of the choice.",
+                f"The test part was used before, {earlier}. {now}, and was not evaluated on it; a "
+                f"{self._name(len(self.before) + 1).lower()} look would no longer be independent of the choice.",
             )
         return (
             f"{self._name(len(self.before) + 1)} look at the test part: it was used before, {earlier}. This winner may "
@@ -94,7 +98,7 @@ def looks_at(store: Store, stored: StoredStudy, trial: int, seeds: Sequence[int]
     """
     moments = {key: at for key, status, at in store.finished(stored) if key[1] is Stage.TEST}
     if not moments:
-        return Looks(own=None, before=(), after=())
+        return Looks(trial=trial, own=None, before=(), after=())
     done = [one for one in store.evaluations(stored, Stage.TEST) if one.status is Status.COMPLETE]
     own = [one for one in done if one.job.trial == trial and one.job.seed in seeds]
     if {one.job.seed for one in own} != {*seeds}:
@@ -112,7 +116,7 @@ def looks_at(store: Store, stored: StoredStudy, trial: int, seeds: Sequence[int]
     end = max((moments[key] for key in keys), default=None)
     before = [one for one in others if end is None or _time(one) < end]
     after = [one for one in others if one not in before]
-    return Looks(own=mine, before=(*old, *sorted(before, key=_time)), after=tuple(sorted(after, key=_time)))
+    return Looks(trial=trial, own=mine, before=(*old, *sorted(before, key=_time)), after=tuple(sorted(after, key=_time)))
 
 
 def _trials(evaluations: Iterable[Evaluation]) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def write_ensembles(
             if part not in (*ensembles, *kept) and below.is_dir():
                 for path in (below / f"{part}_metrics.json", below / f"{part}_predictions.csv"):
                     path.unlink(missing_ok=True)
+        with suppress(OSError):  # it is not there, or not empty
+            below.rmdir()
 
 
 def read_ensemble(folder: Path, part: str, block: object) -> dict[str, Any] | None:

@@ -47,7 +47,7 @@ def search_text(outcome: SearchOutcome, *, promotes: bool, commands: Mapping[str
     if outcome.stopped:
         lines.append(f"Stopped. Continue with: {commands['run']}")
     elif outcome.limit is not None:
-        lines.append(f"Ended: {outcome.limit}. With a larger limit it goes on: {commands['larger']}")
+        lines.append(f"Ended: {outcome.limit}. With a larger limit, or without one, it goes on: {commands['larger']}")
     elif outcome.timed_out:
         lines.append("Its time was up. What was running goes on next time, with the same command.")
     elif outcome.ended:
