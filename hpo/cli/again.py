@@ -58,8 +58,7 @@ def _flags(kind: type) -> set[str]:
 def _left(words: Sequence[str], without: Set[str]) -> Iterator[str]:
     """Yields the words without those of some options."""
     for option in _options(words):
-        name, equals, _ = option[0].partition("=")
-        if name not in without:
+        if option[0].partition("=")[0] not in without:
             yield from option
 
 

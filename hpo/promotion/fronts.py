@@ -117,13 +117,11 @@ class FrontReport(PromotionReport):
         rows_of_front: the candidates, in the order of the ranking.
         over_seeds: the fronts over seeds of the compared candidates; None if there is none.
         preference: how the winner is chosen.
-        recorded_winner: the winner that the promotion recorded; None: it is being made.
     """
 
     rows_of_front: tuple[FrontRow, ...] = ()
     over_seeds: FrontsOverSeeds | None = None
     preference: PreferTable = field(default_factory=PreferTable)
-    recorded_winner: int | None = None
 
     @property
     def winner(self) -> Row | None:
@@ -146,20 +144,6 @@ class FrontReport(PromotionReport):
         """The score of each objective: `mean - sigma of val_acc, mean + sigma of parameters`."""
         by = self.study.objective.by_metric.items()
         return ", ".join(f"{self.ranking.rule.formula(direction)} of {metric}" for metric, direction in by)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Warnings as sentences; they come first wherever the report is shown."""
-        found = PromotionReport.warnings.fget(self)  # type: ignore[attr-defined]  # super() does not work with slots
-        now = self.best.trial if self.best else None
-        if self.recorded_winner is not None and now != self.recorded_winner:
-            name = "no candidate" if now is None else f"trial {now}"
-            found = (
-                *found,
-                f"The results folders are of trial {self.recorded_winner}, which was promoted; with the preference "
-                f"{self.preference} and this rule the winner is {name}. Promote again to write its results.",
-            )
-        return tuple(found)
 
     def _headline(self) -> str:
         candidates = counted(len(self.rows_of_front), "candidate")
@@ -274,7 +258,6 @@ def front_report(
     since: int = 0,
     code: str = "",
     searched: Iterable[Trial] = (),
-    recorded_winner: int | None = None,
 ) -> FrontReport:
     """Returns the report of a promotion with several objectives.
 
@@ -288,7 +271,6 @@ def front_report(
         since: number of trials that completed after the promotion.
         code: digest of the study's current code; empty: unknown.
         searched: the study's trials, which have the values of the search.
-        recorded_winner: the winner that the promotion recorded; None: it is being made.
     """
     evaluations, searched = list(evaluations), list(searched)
     objective, preference = study.objective, study.promotion.preference
@@ -356,7 +338,6 @@ def front_report(
         rows_of_front=tuple(rows[place] for place in order),
         over_seeds=spread,
         preference=preference,
-        recorded_winner=recorded_winner,
     )
 
 

@@ -116,7 +116,9 @@ def looks_at(store: Store, stored: StoredStudy, trial: int, seeds: Sequence[int]
     end = max((moments[key] for key in keys), default=None)
     before = [one for one in others if end is None or _time(one) < end]
     after = [one for one in others if one not in before]
-    return Looks(trial=trial, own=mine, before=(*old, *sorted(before, key=_time)), after=tuple(sorted(after, key=_time)))
+    return Looks(
+        trial=trial, own=mine, before=(*old, *sorted(before, key=_time)), after=tuple(sorted(after, key=_time))
+    )
 
 
 def _trials(evaluations: Iterable[Evaluation]) -> list[int]:

@@ -24,7 +24,7 @@ from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of
 from hpo.stats.ranking import Candidate
 from hpo.stats.scoring import Rule
-from hpo.store import Store, StoredStudy
+from hpo.store import Store, StoredPromotion, StoredStudy
 from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import Study
 
@@ -92,9 +92,8 @@ def newest_report(
             since=since,
             code=code,
             searched=trials,
-            recorded_winner=promotion.winner,
         )
-        return _estimated(front, store, stored, folder)
+        return _estimated(front, promotion, store, stored, folder)
     race = None
     if promotion.race:  # the rungs stay as they were; only the last one is ranked again
         plan = Plan(tuple(promotion.race["rungs"]), tuple(promotion.race["widths"]))
@@ -118,11 +117,14 @@ def newest_report(
         searched=trials,
         external=external_of(durable, study.name),
     )
-    return _estimated(report, store, stored, folder)
+    return _estimated(report, promotion, store, stored, folder)
 
 
-def _estimated(report: PromotionReport, store: Store, stored: StoredStudy, folder: Path) -> PromotionReport:
-    """Returns a report with the stored estimate of its winner, and the uses of the test part."""
+def _estimated(
+    report: PromotionReport, promotion: StoredPromotion, store: Store, stored: StoredStudy, folder: Path
+) -> PromotionReport:
+    """Returns a report with the recorded winner, the stored estimate of its own, and the uses of the test part."""
+    report = replace(report, recorded_winner=promotion.winner)
     if report.winner is None:
         return report
     trial, seeds = report.winner.candidate.trial, report.ranking.seeds

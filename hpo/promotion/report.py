@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from hpo.promotion.soundness import (
     other_code,
     other_code_text,
     overlapping_folds,
+    promote_command,
     warnings_of,
 )
 from hpo.promotion.tables import latex_text, markdown_text
@@ -105,6 +106,7 @@ class PromotionReport(Shown):
             longer or shorter than another tool's trainings.
         estimate: how good the winner is, on validation cases and on the test part; None: unknown.
         params: the params of the candidates.
+        recorded_winner: the winner whose results were written; None: there is none, or it is being decided.
     """
 
     study: Study
@@ -125,6 +127,7 @@ class PromotionReport(Shown):
     differences: tuple[str, ...] = ()
     estimate: Estimate | None = None
     params: CandidateParams = field(default_factory=CandidateParams)
+    recorded_winner: int | None = None
 
     @classmethod
     def of(
@@ -223,7 +226,18 @@ class PromotionReport(Shown):
         parts = other_code_text(self.other_code)
         of_code = [f"Computed with other code than the study has now: {parts}."] if parts else []
         looks = self.estimate.looks.warnings if self.estimate and self.estimate.looks else ()
-        return (*looks, *self.differences, *found, *of_code)
+        return (*looks, *self.differences, *found, *of_code, *self._other_winner())
+
+    def _other_winner(self) -> Iterator[str]:
+        now = self.winner.candidate.trial if self.winner else None
+        if self.recorded_winner is None or now == self.recorded_winner:
+            return
+        name = "no candidate wins" if now is None else f"the winner is trial {now}"
+        again = "with the same options" if self.external or self.race else f"by: {promote_command(self.study, self.ranking)}"
+        yield (
+            f"The results folders are of trial {self.recorded_winner}, which was promoted; ranked like this, {name}. "
+            f"Its results are written {again}"
+        )
 
     @property
     def ranking(self) -> Ranking:

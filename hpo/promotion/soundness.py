@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from hpo.core.records import Evaluation, Job
 from hpo.stats.collapse import Collapse
 from hpo.stats.ranking import Ranking, Row
 from hpo.stats.seed_use import SeedUse, Use, seed_warnings
-from hpo.study import Trial
+from hpo.study import Study, Trial
 from hpo.training.predictions import FILE, Predictions, class_names
 
 
@@ -56,6 +57,25 @@ def warnings_of(
             f"Not the newest: {counted(since, 'trial')} completed after this promotion and "
             f"{'is' if since == 1 else 'are'} not part of it. Promote again: hpo promote --study {study}"
         )
+
+
+def promote_command(study: Study, ranking: Ranking) -> str:
+    """Returns the command that promotes the ranked candidates by the ranking's rule.
+
+    Args:
+        study: the study, whose file says what needs no option.
+        ranking: ranking of the candidates.
+    """
+    own, rule, table = study.promotion.score, ranking.rule, study.promotion
+    given = {
+        "--rule": (rule.name, own.name),
+        "--lambda": (f"{rule.lambda_:g}", f"{own.lambda_:g}"),
+        "--ddof": (str(rule.ddof), str(own.ddof)),
+        "--top": (str(len(ranking.rows)), str(table.top)),
+        "--seeds": (",".join(map(str, ranking.seeds)), ",".join(map(str, table.seeds))),
+    }
+    options = [word for option, (now, stated) in given.items() if now != stated for word in (option, now)]
+    return shlex.join(["hpo", "promote", "--study", study.name, *options])
 
 
 def _ignored_seed_warnings(winner: Row, ranking: Ranking, ignored: bool) -> Iterator[str]:

@@ -7,7 +7,9 @@ import pytest
 from hpo.cli.again import given_command, next_command
 from hpo.store.lease import JOB
 
-GIVEN = "run --study x --cost 2 --trials 9 --gpu-hours=3 --deadline 2996-12-12T01:00 --promote --backend local --until -5"
+GIVEN = (
+    "run --study x --cost 2 --trials 9 --gpu-hours=3 --deadline 2996-12-12T01:00 --promote --backend local --until -5"
+)
 
 
 def test_given_command_is_whole():

@@ -145,7 +145,7 @@ def test_second_look_is_marked(promoted, restored_config, tmp_path):
     seeds = (43, 44, 45)
     unseen = hpo.promote(made, restored_config, seeds=seeds)
     assert "The test part was used before, on " in unseen.report.warnings[0]
-    assert "was not evaluated on it; second look would" in unseen.report.warnings[0]
+    assert "was not evaluated on it; a second look would" in unseen.report.warnings[0]
     second = hpo.promote(made, restored_config, seeds=seeds, test=True)
     assert second.report.warnings[0].startswith("Second look at the test part: it was used before, on ")
     assert f"for trial {first} (seeds 42)" in second.report.warnings[0]

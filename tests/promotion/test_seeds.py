@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -78,3 +79,17 @@ def test_listed_seeds_are_promoted(curve, config):
     assert saved["seeds"] == [1, 45]
     assert hpo.promote(study, config, seeds=[1, 45]).trained == 0
     assert api.rank_stored(study, config).ranking.seeds == (1, 45)
+
+
+@pytest.mark.slow
+def test_rank_says_whose_the_folders_are(curve, config):
+    study = curve(search={"trials": 6}, promotion={"top": 4})
+    hpo.run(study, config)
+    winner = hpo.promote(study, config, top=5, seeds=[42, 44]).report.winner.candidate.trial
+    found = api.rank_stored(study, config, lambda_=5.0)
+    assert (found.recorded_winner, found.winner.candidate.trial, found.warnings) == (winner, winner, ())
+    other = replace(found, recorded_winner=5)  # sigma is the same for all candidates of this trainable
+    assert other.warnings == (
+        f"The results folders are of trial 5, which was promoted; ranked like this, the winner is trial {winner}. "
+        "Its results are written by: hpo promote --study curve --lambda 5 --top 5 --seeds 42,44",
+    )
