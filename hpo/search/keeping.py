@@ -136,7 +136,7 @@ class TrialKeeper:
         for number in finished - wanted - self._seen:
             if number not in self._kept:
                 for one in self._evaluations(number):
-                    work.drop(one.job.folder)
+                    work.drop(one.job.folder, leave_log=True)
             self._seen.add(number)
 
     def _write_one(self, trial: Trial) -> None:

@@ -68,6 +68,9 @@ def init_like(
         search.pop("sampler_options", None)
     if search.pop("enqueue", None):
         remarks.append(f"enqueue: is left out, as {old} has the values of what it enqueued.")
+    if (keep := content.get("results", {}).pop("keep", None)) is not None:
+        remarks.append(f"keep: {keep} is left out, as it may have been an option of one hpo run; add it if you need it.")
+        content = {key: table for key, table in content.items() if table != {}}
     search["prior"] = [old]
     if found:
         remarks.append(f"Importance of the params for {study.objective.metric} in {counted(count, 'trial')} of {old}:")

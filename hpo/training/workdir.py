@@ -136,9 +136,18 @@ class WorkDir:
         files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
         return {name: path.lstat().st_size for path in files if _is_kept(name := path.relative_to(folder).as_posix())}
 
-    def drop(self, job_folder: str) -> None:
-        """Deletes the files that a finished training keeps, and its folder if nothing else is in it."""
+    def drop(self, job_folder: str, *, leave_log: bool = False) -> None:
+        """Deletes the files that a finished training keeps, and its folder if nothing else is in it.
+
+        Args:
+            job_folder: folder of the training below this one.
+            leave_log: whether its log stays, where the logs of trainings are that keep no files.
+        """
         folder = self._root / job_folder
+        if leave_log and (folder / LOG).is_file():
+            log = self.log_file(job_folder)
+            log.parent.mkdir(parents=True, exist_ok=True)
+            (folder / LOG).replace(log)
         for name in {name.partition("/")[0] for name in self.kept(job_folder)}:
             remove(folder / name)
         with suppress(OSError):  # it has event files, or is gone already
@@ -260,9 +269,14 @@ class RemoteWorkDir(WorkDir):
         names = {path.removeprefix(target).lstrip("/"): one for path, one in found.items()}
         return {name: int(one.get("size") or 0) for name, one in names.items() if _is_kept(name)}
 
-    def drop(self, job_folder: str) -> None:
+    def drop(self, job_folder: str, *, leave_log: bool = False) -> None:
         with os_errors(self._remote_path(job_folder)):
-            for name in self.kept(job_folder):
+            files = self.kept(job_folder)
+            if leave_log and LOG in files:
+                log = self._remote_path(f"{LOGS}/{job_folder}.log")
+                self._remote.makedirs(log.rpartition("/")[0], exist_ok=True)
+                self._remote.pipe_file(log, self._remote.cat_file(f"{self._remote_path(job_folder)}/{LOG}"))
+            for name in files:
                 self._remote.rm_file(f"{self._remote_path(job_folder)}/{name}")
 
     def leftovers(self, finished: Mapping[str, datetime | None]) -> Iterator[Path]:

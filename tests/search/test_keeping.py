@@ -158,7 +158,8 @@ def test_best_keeps_the_best_complete(curve, config):
     with storage(config.storage) as (store, _):
         work = work_folder(store.find("curve"), config)
     left = {path.parent.name for path in Path(work).rglob("run.log")}
-    assert len(left) == 2, "a trial that is not kept leaves nothing in the work folder"
+    assert len(left) == 2, "a trial that is not kept leaves no files in the work folder"
+    assert all("complete in" in "".join(api.logs("curve", config, trial=number)) for number in range(6))
 
 
 def test_better_trials_replace_worse(curve, config):

@@ -221,6 +221,7 @@ def test_study_without_prior_has_no_key(curve):
 
 @pytest.mark.slow
 def test_init_like(old, module_config, tmp_path):
+    api.run(old, module_config, keep="best:2")
     words = ["init", "--like", "old", str(tmp_path), "--storage", module_config.storage]
     printed = CliRunner().invoke(app, words)
     assert printed.exit_code == 0, printed.output
@@ -230,4 +231,6 @@ def test_init_like(old, module_config, tmp_path):
     assert text.count(" }  # importance ") == 4
     made = hpo.load_study("old-2", [tmp_path / "studies"], to_train=False)
     assert made.space == old.space
+    assert made.results.keep == "winner"
+    assert "keep: best:2 is left out" in printed.stdout
     assert CliRunner().invoke(app, words).exit_code == 1  # the file exists

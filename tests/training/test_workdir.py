@@ -138,6 +138,16 @@ def test_search_trial_leaves_its_log(remote, another_machine):
     assert "complete in" in log.read_text()
 
 
+def test_log_of_dropped_files_can_stay(remote, another_machine):
+    study = f"{remote.url}/study"
+    trained(study)
+    discard_checkpoint(study, JOB)
+    work_dir(study).drop(JOB.folder, leave_log=True)
+    assert [path.rpartition("study/")[2] for path in remote.files()] == [f"logs/{JOB.folder}.log"]
+    [log] = work_dir(study).logs(JOB.trial)
+    assert "complete in" in log.read_text()
+
+
 def test_flag_reaches_other_machines(remote, another_machine):
     study = f"{remote.url}/study"
     work_dir(study).set_flag("halt-1")
