@@ -23,6 +23,9 @@ SEEDS_DIFFER = (
     '[streams] split = "fixed" they are the same'
 )
 FOLDS_DIFFER = "each fold has its own validation cases, so no case was held out of all models"
+
+TOGETHER = {SEEDS_DIFFER: " of all seeds together", FOLDS_DIFFER: " of all folds together"}
+"""Whose cases an interval is over if the models have different ones."""
 ONE_MODEL = "there is only one model"
 """Why an ensemble cannot be evaluated."""
 
@@ -192,7 +195,8 @@ class Estimate:
         if not part.units:
             by_cases = "nothing is known of other cases, because the predictions are gone"
         if one.over_cases is not None:
-            shown = f"{_shown(one.over_cases)} (95 %, bootstrap over {of})"
+            together = TOGETHER.get(part.no_ensemble, "")
+            shown = f"{_shown(one.over_cases)} (95 %, bootstrap over {of}{together})"
             by_cases = f"on other {part.unit}s that of these models lies within {shown}"
         return (
             f"The {one.name} of trial {self.trial} on {where} is {number(one.mean)}: {by_seeds}, {by_cases}; "

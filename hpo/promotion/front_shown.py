@@ -34,6 +34,8 @@ def front_rows(report: FrontReport) -> list[dict[str, str]]:
             cells["keeps bounds"] = "yes" if one.keeps_bounds else "no"
         for place, metric in enumerate(metrics):
             cells[metric] = _moments(one.means[place], one.sigmas[place]) if one.means else "-"
+            if several:
+                cells[f"{metric} score"] = quantity(one.scores[place]) if one.scores else "-"
         cells |= {f"seed {seed}": _vector(one.vectors.get(seed)) for seed in ranking.seeds}
         cells["search"] = _vector(one.searched)
         found.append(cells | ({"seeds": str(row.candidate.use)} if by_use else {}))
@@ -51,7 +53,13 @@ def front_table(report: FrontReport) -> Page:
         *differing.values(),
         left=[*differing.values()],
         keys=2,
-        spare=(["chosen"], ["on front"], ["search"], [f"seed {seed}" for seed in report.ranking.seeds]),
+        spare=(
+            ["chosen"],
+            ["on front"],
+            ["search"],
+            [f"seed {seed}" for seed in report.ranking.seeds],
+            [f"{metric} score" for metric in report.study.objective.metrics],
+        ),
         below=[*differing.values()],
     )
     for one, cells in zip(report.rows_of_front, rows, strict=True):
@@ -73,6 +81,10 @@ def front_text(report: FrontReport) -> str:
         named = "knee" if str(report.preference) == "knee" else f"preferred one ({report.preference})"
         place = "Winner" if report.is_decided else "First, but no winner"
         lines.insert(0, f"{place}: trial {best.trial}, the {named} of the front: {winner_text(report)}.")
+        if report.is_decided and len(report.certainty.winners) > 1:
+            none = ", ".join(report.certainty.unknown)
+            unkept = f" No candidate keeps the bounds under: {none}." if none else ""
+            lines.append(f"{report.certainty.changes_text}{unkept}")
     lines.append(_ends(report))
     if seeds > 1:
         by = f"of {spread.resamples} resamples of the {seeds} seeds (seed {spread.resampling_seed})"

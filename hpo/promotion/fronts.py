@@ -14,8 +14,16 @@ from hpo.core.shown import Page
 from hpo.promotion.decide import PromotionDecision
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.values import params_values
-from hpo.stats.confidence import Certainty
-from hpo.stats.fronts import FrontsOverSeeds, Losses, fronts_of, fronts_over_seeds, losses_of, shares_of_range
+from hpo.stats.confidence import AS_IT_IS, Certainty, other_rules
+from hpo.stats.fronts import (
+    FrontsOverSeeds,
+    Losses,
+    fronts_of,
+    fronts_over_seeds,
+    losses_of,
+    scores_of,
+    shares_of_range,
+)
 from hpo.stats.ranking import Candidate, Ranking, Row
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import Use, seed_uses
@@ -29,7 +37,6 @@ if TYPE_CHECKING:
 OF_ONE_VALUE = (
     "score",
     "tied",
-    "winner_under",
     "race",
     "optimism",
     "optimism_interval",
@@ -290,7 +297,7 @@ def front_report(
         rows.append(_with_moments(row, one, rule))
     complete = [place for place, row in enumerate(rows) if row.means]
     sound = [place for place in complete if known[place].use is not Use.IGNORED or allow_ignored] or complete
-    spread = None
+    spread, winners = None, {}
     if sound:
         values_NSK = np.array([[rows[place].vectors[seed] for seed in seeds] for place in sound], float)
         spread = fronts_over_seeds(values_NSK, rule, objective.directions, _choice(objective, preference))
@@ -306,6 +313,10 @@ def front_report(
                 keeps_bounds=all(bound.keeps(scores[at]) for at, bound in bounds),
             )
         preferred = preference_order(spread.scores_NK, objective, preference)
+        for name, other in {AS_IT_IS: rule, **other_rules(rule, len(seeds))}.items():
+            losses_NK = losses_of(scores_of(values_NSK, other, objective.directions), objective.directions)
+            first = _choice(objective, preference)(losses_NK)
+            winners[name] = None if first is None else rows[sound[first]].trial
         order = [sound[index] for index in preferred] + [place for place in complete if place not in sound]
     else:
         order = []
@@ -324,7 +335,7 @@ def front_report(
         optimism=None,
         optimism_interval=None,
         correlation=None,
-        winners={},
+        winners=winners,
         chances={},
         pairs=(),
         variations={},

@@ -37,15 +37,13 @@ def evaluate_on_test(session: Session, replicates: Sequence[Evaluation]) -> tupl
     source = PromotionSource(list(jobs.values()))
     recorded = session.compose(source, folds=Folds.CHOSEN)
     folder = work_dir(session.work_folder)
-    gone = [
-        replace(one, files=None)
-        for one in trainings
-        if not recorded.known([jobs[one.job.key]]) and not (folder.open(one.job.folder) / MODEL_FILE).is_file()
-    ]
+    left = [one for one in trainings if not recorded.known([jobs[one.job.key]])]
+    gone = [replace(one, files=None) for one in left if not (folder.open(one.job.folder) / MODEL_FILE).is_file()]
     restore_files(gone, session)
     if session.stop.is_set():
         return None
-    session.tell(f"evaluating {counted(len(trainings), 'model')} on the test part")
+    if left:
+        session.tell(f"evaluating {counted(len(left), 'model')} on the test part")
     session.train(recorded, objective=OBJECTIVE)
     if session.stop.is_set():
         return None

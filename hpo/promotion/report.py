@@ -233,7 +233,8 @@ class PromotionReport(Shown):
         if self.recorded_winner is None or now == self.recorded_winner:
             return
         name = "no candidate wins" if now is None else f"the winner is trial {now}"
-        again = "with the same options" if self.external or self.race else f"by: {promote_command(self.study, self.ranking)}"
+        as_before = self.external or self.race
+        again = "with the same options" if as_before else f"by: {promote_command(self.study, self.ranking)}"
         yield (
             f"The results folders are of trial {self.recorded_winner}, which was promoted; ranked like this, {name}. "
             f"Its results are written {again}"

@@ -137,10 +137,8 @@ def _lies(optimism: float, ranking: Ranking) -> str:
 def _changes(report: PromotionReport, sure: Certainty) -> str:
     if not report.is_decided:
         return "The winners under other conventions are no more certain."
-    changes = ", ".join(f"{name} (trial {other})" for name, other in sure.changes.items())
-    stays = f" It stays under: {', '.join(sure.stays)}." if sure.changes and sure.stays else ""
     unknown = f" Unknown, because replicates were left out: {', '.join(sure.unknown)}." if sure.unknown else ""
-    return f"It changes under: {changes or 'none'}.{stays}{unknown}"
+    return f"{sure.changes_text}{unknown}"
 
 
 def _confirmed(found: Confirmation, winner: Row) -> str:

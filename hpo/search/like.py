@@ -69,7 +69,7 @@ def init_like(
     if search.pop("enqueue", None):
         remarks.append(f"enqueue: is left out, as {old} has the values of what it enqueued.")
     if (keep := content.get("results", {}).pop("keep", None)) is not None:
-        remarks.append(f"keep: {keep} is left out, as it may have been an option of one hpo run; add it if you need it.")
+        remarks.append(f"keep: {keep} is left out, as it may have been an option of one hpo run.")
         content = {key: table for key, table in content.items() if table != {}}
     search["prior"] = [old]
     if found:

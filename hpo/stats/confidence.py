@@ -95,6 +95,13 @@ class Certainty:
         """The conventions under which the winner is the same."""
         return [name for name, trial in self.winners.items() if name != AS_IT_IS and trial == self._winner]
 
+    @property
+    def changes_text(self) -> str:
+        """A sentence on the conventions under which another candidate wins, and those under which the same does."""
+        changes = ", ".join(f"{name} (trial {other})" for name, other in self.changes.items())
+        stays = f" It stays under: {', '.join(self.stays)}." if self.changes and self.stays else ""
+        return f"It changes under: {changes or 'none'}.{stays}"
+
 
 AS_IT_IS = "as it is"
 """The key in `Certainty.winners` of the rule of the ranking itself."""
@@ -164,15 +171,24 @@ def _shrunken(ranking: Ranking) -> dict[int, float]:
     return {} if found is None else dict(zip(known, found, strict=True))
 
 
-def _winners(ranking: Ranking, shrunken: Mapping[int, float]) -> dict[str, int | None]:
-    own, count = ranking.rule, len(ranking.seeds)
+def other_rules(own: Rule, seeds: int) -> dict[str, Rule]:
+    """Returns the usual rules besides one's own, by what differs in them, that a number of seeds is enough for.
+
+    Args:
+        own: the rule that is not among them.
+        seeds: number of seeds.
+    """
     others: dict[str, Rule] = {}
     if own.name == "mean-std":
         others |= {f"ddof {ddof}": replace(own, ddof=ddof) for ddof in DDOFS if ddof != own.ddof}
     else:
         others["mean-std"] = Rule()
     others |= {name: replace(own, name=name, ddof=0) for name in ("mean", "min", "median", "lcb") if name != own.name}
-    fitting = {name: rule for name, rule in others.items() if rule.min_values <= count}
+    return {name: rule for name, rule in others.items() if rule.min_values <= seeds}
+
+
+def _winners(ranking: Ranking, shrunken: Mapping[int, float]) -> dict[str, int | None]:
+    own, fitting = ranking.rule, other_rules(ranking.rule, len(ranking.seeds))
     first = ranking.winner.candidate.trial if ranking.winner else None
     found = {AS_IT_IS: first, **{name: _winner(ranking.under(rule)) for name, rule in fitting.items()}}
     if own.name == "mean-std" and shrunken:

@@ -129,7 +129,7 @@ def test_the_front_is_that_of_the_scores(promoted):
 
 def test_nothing_of_one_value_is_claimed(promoted):
     plain = promoted.report.plain()
-    assert not {"optimism", "pairs", "winner_under", "tied", "confirmation"} & set(plain)
+    assert not {"optimism", "pairs", "tied", "confirmation"} & set(plain)
     assert (plain["objective"], plain["direction"]) == ("val, loss", "maximize, maximize")
     assert all("mean" not in row and "score" not in row and "search_value" not in row for row in promoted.rows())
 
@@ -174,6 +174,15 @@ def test_ranked_again_by_another_rule(promoted, two, module_config):
     assert {row["trial"] for row in found.rows()} == {row["trial"] for row in promoted.rows()}
     assert all(row["val_score"] == row["val_mean"] for row in found.rows())
     assert found.score_text == "mean of val, mean of loss"
+
+
+def test_winners_under_other_rules(promoted, two, module_config):
+    found = promoted.report.plain()["winner_under"]
+    assert found.keys() == {"ddof 1", "ddof unbiased", "mean", "min", "median", "lcb"}
+    for name in ("mean", "min", "median", "lcb"):
+        assert api.rank_stored(two(), module_config, rule=name, ddof=0).winner.candidate.trial == found[name]
+    assert api.rank_stored(two(), module_config, ddof=1).winner.candidate.trial == found["ddof 1"]
+    assert promoted.report.certainty.changes_text in str(promoted)
 
 
 def test_another_preference_says_so(promoted, two, module_config):
