@@ -310,8 +310,7 @@ def _promotion_status(outcome: api.PromotionOutcome) -> int:
     """
     if outcome.stopped:
         return 0
-    ignored = outcome.report.ignores_seeds and not outcome.ranking.allow_ignored
-    return 1 if outcome.open or outcome.report.winner is None or ignored else 0
+    return 1 if outcome.open or outcome.report.winner is None or outcome.ignores_seeds else 0
 
 
 def _stdout_for_data() -> AbstractContextManager[object]:

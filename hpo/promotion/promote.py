@@ -47,6 +47,7 @@ from hpo.results import Winner, unwritten, write_ensembles, write_results
 from hpo.search.imports import LeftOut
 from hpo.stats.ranking import Candidate, Ranking, Row
 from hpo.stats.scoring import Rule
+from hpo.stats.seed_use import Use
 from hpo.store import outage_reason
 from hpo.study import ExternalTrial, Study, Trial
 from hpo.study.objective import require_one_objective
@@ -103,6 +104,12 @@ class PromotionOutcome(Shown):
     def luck(self) -> Luck | None:
         """How much of another tool's best value was luck; None for the study's own search. See `luck_of`."""
         return luck_of(self.ranking, self.report.external)
+
+    @property
+    def ignores_seeds(self) -> bool:
+        """Whether a candidate's replicates are bit-identical under different seeds although that is not allowed."""
+        uses = self.report.seed_uses.values()
+        return not self.ranking.allow_ignored and any(one.use is Use.IGNORED for one in uses)
 
     def _headline(self) -> str:
         return f"{self.study.name}: stopped" if self.stopped else self.report._headline()

@@ -208,11 +208,6 @@ class PromotionReport(Shown):
         return self.winner is not None and self.winner.candidate.use is Use.USED
 
     @property
-    def ignores_seeds(self) -> bool:
-        """Whether some candidate's replicates are bit-identical under different seeds."""
-        return any(one.use is Use.IGNORED for one in self.seed_uses.values())
-
-    @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings as sentences; they come first wherever the report is shown."""
         found = warnings_of(

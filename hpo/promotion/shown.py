@@ -248,7 +248,7 @@ def promotion_text(outcome: PromotionOutcome) -> str:
     lines += [f"Note: {note.key}: {note.message}." for note in notes(outcome.study)]
     names = "  ".join(path.name for path in outcome.results)
     lines += curves_text(outcome.events)
-    if outcome.report.ignores_seeds and not outcome.ranking.allow_ignored:
+    if outcome.ignores_seeds:
         lines.append("The exit status is 1, because a candidate ignores its seed; --allow-ignored-seed accepts it.")
     if outcome.costs and outcome.costs.spent.seconds:
         lines.append(f"Spent so far: {outcome.costs.spent}.")

@@ -144,10 +144,11 @@ def test_used_seed_has_no_warning(heedless, config):
 
 @pytest.mark.slow
 def test_single_constant_value_is_ambiguous(heedless, config):
-    report = promoted(heedless("constant"), config).report
+    outcome = promoted(heedless("constant"), config)
+    report = outcome.report
     assert report.warnings[0].startswith("Cannot tell whether the seed is used: ")
     assert report.warnings[1].startswith("No winner is decided: ")
-    assert not report.ignores_seeds
+    assert not outcome.ignores_seeds
     assert certainty_text(report).startswith("Ranked first, but no winner: ")
 
 
