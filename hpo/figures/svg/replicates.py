@@ -168,8 +168,8 @@ def differences_drawn(
         kind, note = seed_kind(index), f"seed {seed}: {gap:+.4g}"
         plot.add_span((0.0, f"seed {seed}"), (gap, f"seed {seed}"), kind)
         plot.add_mark(gap, f"seed {seed}", kind, note, shape=seed_shape(index), size=5)
-        plot.add_text(gap, f"seed {seed}", f"{gap:+.3g}", "name", anchor="start" if gap >= 0 else "end",
-                      move=(9 if gap >= 0 else -9, 4))  # fmt: skip
+        # Left of a negative one the text would lie over the seed's name.
+        plot.add_text(max(gap, 0.0), f"seed {seed}", f"{gap:+.3g}", "name", move=(9, 4))
     better = sum(gap > 0 for gap in numbers)
     says = (
         f"{names[0]} is better than {names[1]} on {better} of {counted(len(pairs), 'seed')}, by {mean:+.4g} on average."
