@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -25,11 +24,12 @@ from hpo.driver.leftovers import clear_leftovers
 from hpo.driver.options import CommandOptions, LimitedOptions, LoggedOptions
 from hpo.driver.progress_bar import progress_bars
 from hpo.driver.resources import events_folder, resources, work_folder
+from hpo.driver.running import RunningTrainings
 from hpo.driver.stop_controller import StopController
-from hpo.driver.storage import storage, stored_study
+from hpo.driver.storage import check_same_database, storage, stored_study
 from hpo.driver.workers import Workers, check_backend_fits, make_backend, prepare_if_new, start_backend
 from hpo.integrations.tools import tool_observers
-from hpo.store import JOB, Lease, Outage, RecordedSource, Store, StoredStudy, masked
+from hpo.store import Lease, Outage, RecordedSource, Store, StoredStudy, masked
 from hpo.store.optuna_storage.studies import DurableStudy, OptunaStudies
 from hpo.study import Study, Trial
 from hpo.study.functions import describe_session, is_of_session
@@ -120,6 +120,7 @@ class Session:
         self.studies = studies
         self.trainable = trainable
         self.lease: Lease | None = None
+        self._running = RunningTrainings()
         self.stored: StoredStudy
         self.durable: DurableStudy
         self._workers = workers
@@ -220,6 +221,7 @@ class Session:
         """
         self.lease = lease = self.store.lease(self.stored, verb)
         self.stop.lease = lease
+        lease.running = self._running.now
         try:
             with lease.fencing(self.studies.engine):
                 clear_leftovers(self.store, self.stored, self.work_folder, self.config.outputs)
@@ -303,7 +305,7 @@ class Session:
             same,
             self.study.objective.metric,
             self.trainable.code,
-            (*self.observers, self.costs),
+            (*self.observers, self._running, self.costs),
             self.costs,
         )
 
@@ -402,18 +404,3 @@ def located_trainable(study: Study) -> TrainableRef:
     loaded, always = load(study.ref), {name for name, dimension in study.space.items() if not dimension.when}
     defaults = loaded.defaults({*study.fixed, *always}, study.root)
     return replace(study.ref, code=loaded.code(study.root), defaults=defaults)
-
-
-def check_same_database(name: str, known: StoredStudy | None, store: Store) -> None:
-    """Raises, before anything is written, if this process is a job that was submitted for another database.
-
-    Raises:
-        UsageError: if the databases differ.
-    """
-    job = os.environ.get(JOB)
-    if job is not None and (known is None or known.job != job):
-        raise UsageError(
-            f"job {job} of study {name!r} was submitted with another database than {masked(store.url)}, which "
-            "HPO_STORAGE, or the file that HPO_STORAGE_FILE names, sets in the cluster's environment. Use the same "
-            "database in both places."
-        )

@@ -10,6 +10,7 @@ from functools import partial
 from hpo.core.arguments import require_type
 from hpo.core.errors import StorageUnavailable, UsageError
 from hpo.store import (
+    JOB,
     MAKE_ONE,
     Outage,
     Store,
@@ -81,3 +82,18 @@ def name_of(study: Study | str) -> str:
     """
     require_type("study", study, (Study, str), "a Study or the name of one")
     return study if isinstance(study, str) else study.name
+
+
+def check_same_database(name: str, known: StoredStudy | None, store: Store) -> None:
+    """Raises, before anything is written, if this process is a job that was submitted for another database.
+
+    Raises:
+        UsageError: if the databases differ.
+    """
+    job = os.environ.get(JOB)
+    if job is not None and (known is None or known.job != job):
+        raise UsageError(
+            f"job {job} of study {name!r} was submitted with another database than {masked(store.url)}, which "
+            "HPO_STORAGE, or the file that HPO_STORAGE_FILE names, sets in the cluster's environment. Use the same "
+            "database in both places."
+        )

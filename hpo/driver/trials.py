@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hpo.core.arguments import explains_arguments
-from hpo.core.formatting import number, param, quantity
+from hpo.core.formatting import counted, number, param, quantity
 from hpo.core.records import Evaluation, Objective, Stage
 from hpo.core.run_config import RunConfig
 from hpo.core.shown import Dim, Grid, Page, Shown
@@ -16,7 +16,7 @@ from hpo.driver.storage import name_of, storage, stored_study
 from hpo.study import Study, Trial
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TrialTable(Shown):
     """All trials of a stored study, by number.
 
@@ -29,6 +29,9 @@ class TrialTable(Shown):
     study: Study
     trials: tuple[Trial, ...]
     evaluations: Mapping[int, Sequence[Evaluation]]
+
+    def _headline(self) -> str:
+        return f"{self.study.name}: {counted(len(self.trials), 'trial')}"
 
     def rows(self) -> list[dict[str, object]]:
         """Returns a row of plain values for each trial; a param that it does not have is None."""

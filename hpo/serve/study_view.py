@@ -13,6 +13,7 @@ from hpo.promotion.sentences import certainty_text
 from hpo.serve.outputs import ResultsFolder
 from hpo.stats.confidence import AS_IT_IS
 from hpo.stats.statistics import c4, sigma_error
+from hpo.store import RunningTraining
 from hpo.study import FIRST_EXTERNAL, Study, Trial
 
 
@@ -61,6 +62,7 @@ class StudyView:
         importance: importance of the params for the value, the largest first; empty: not known.
         stages: number of runs of trainings and their seconds, by stage.
         seconds: mean seconds of the replicates, by candidate.
+        replicates: the trainings that run now and are not of the search, e.g. the replicates of a promotion.
     """
 
     study: Study
@@ -75,6 +77,7 @@ class StudyView:
     importance: Mapping[str, float] = field(default_factory=dict)
     stages: Mapping[Stage, tuple[int, float]] = field(default_factory=dict)
     seconds: Mapping[int, float] = field(default_factory=dict)
+    replicates: tuple[RunningTraining, ...] = ()
 
     @property
     def winner(self) -> int | None:

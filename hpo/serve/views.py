@@ -33,6 +33,7 @@ from hpo.stats.ranking import Candidate
 from hpo.store import Store, StoredPromotion, StoredStudy
 from hpo.store.costs import spent_by_stage
 from hpo.store.optuna_storage.studies import OptunaStudies
+from hpo.store.running import running_of
 from hpo.study import Study, Trial
 
 FEWEST_TRIALS = 8
@@ -167,6 +168,7 @@ class StudyViews:
             importance=self._importance_of(study, trials),
             stages=self._store.read(lambda one: spent_by_stage(one, stored.id)),
             seconds=mean_seconds(one for one in replicates if one.job.trial in candidates),
+            replicates=tuple(one for one in running_of(self._store, stored) if one.stage is not Stage.SEARCH),
         )
 
     def _importance_of(self, study: Study, trials: Sequence[Trial]) -> dict[str, float]:

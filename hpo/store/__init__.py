@@ -10,6 +10,7 @@ from hpo.store.promotions import StoredPromotion, StoredRank
 from hpo.store.read_only import read_only
 from hpo.store.recorded import RecordedSource
 from hpo.store.retrying import reopen
+from hpo.store.running import RunningTraining
 from hpo.store.schema import Library, ensure, scripts_of
 from hpo.store.store import MAKE_ONE, Store, StoredStudy
 from hpo.store.study_ops import copy_study, delete_study, rename_study
@@ -25,6 +26,7 @@ __all__ = [
     "Library",
     "Outage",
     "RecordedSource",
+    "RunningTraining",
     "Store",
     "StoredPromotion",
     "StoredRank",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,10 +16,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from hpo.core.errors import StudyBusy, StudyHeld, StudyPaused
 from hpo.store.engine import READS
 from hpo.store.process import end, host, is_dead, is_local_host, process_key
+from hpo.store.running import RunningTraining, as_text
 from hpo.store.tables import DriverRow, LeaseRow, StudyRow, now
 
 LEASE_SECONDS = 30.0
 """How long a driver keeps the study without renewing its lease."""
+
+SAVE_SECONDS = 2.0
+"""How often a driver stores which trainings run, if that has changed."""
 
 POLL_SECONDS = 1.0
 """How often a driver checks whether it should pause or stop."""
@@ -158,6 +162,7 @@ class Lease:
     Attributes:
         paused: whether the study was paused at the last check.
         stopping: whether the driver was asked to stop.
+        running: returns the trainings that run now; they are stored for those who watch.
 
     Raises:
         StudyBusy: if another live driver holds it.
@@ -186,6 +191,8 @@ class Lease:
         self._over = threading.Event()
         self._lost = False
         self.paused = self.stopping = False
+        self.running: Callable[[], tuple[RunningTraining, ...]] = tuple
+        self._saved: tuple[RunningTraining, ...] = ()
         # Built once, for it runs at each commit; it locks the row, so that nobody takes over before the commit.
         self._newest = select(LeaseRow.token).where(LeaseRow.study_id == study_id).with_for_update(read=True)
         with self._taking:
@@ -210,7 +217,7 @@ class Lease:
         with suppress(SQLAlchemyError), self._engine.begin() as connection:
             row = connection.execute(select(LeaseRow.driver_id).where(*self._mine)).first()
             if row is not None:
-                connection.execute(update(LeaseRow).where(*self._mine).values(expires=0.0))
+                connection.execute(update(LeaseRow).where(*self._mine).values(expires=0.0, running=None))
                 connection.execute(update(DriverRow).where(DriverRow.id == row.driver_id).values(ended_at=now()))
 
     def check_not_lost(self, connection: Connection) -> None:
@@ -280,7 +287,7 @@ class Lease:
         )
         driver_id = connection.execute(driver.returning(DriverRow.id)).scalar_one()
         moment = clock(connection)
-        values = {"driver_id": driver_id, "renewed": moment, "expires": moment + self._seconds}
+        values = {"driver_id": driver_id, "renewed": moment, "expires": moment + self._seconds, "running": None}
         newer = update(LeaseRow).where(LeaseRow.study_id == self._study_id).values(token=LeaseRow.token + 1, **values)
         if connection.execute(newer).rowcount == 0:
             connection.execute(insert(LeaseRow).values(study_id=self._study_id, token=1, **values))
@@ -288,11 +295,15 @@ class Lease:
 
     def _keep_renewing(self) -> None:
         due = time.monotonic() + self._seconds / 4
+        due_to_save = time.monotonic()
         while not self._over.wait(min(self._seconds / 4, POLL_SECONDS)):
             try:
                 if time.monotonic() >= due:
                     self._renew()
                     due = time.monotonic() + self._seconds / 4
+                if time.monotonic() >= due_to_save:
+                    self._save_running()
+                    due_to_save = time.monotonic() + SAVE_SECONDS
                 self._read_requests()
             except SQLAlchemyError:
                 continue  # the database is away; the next write reports it, and the token still protects the study
@@ -302,6 +313,13 @@ class Lease:
             moment = clock(connection)
             values = {"renewed": moment, "expires": moment + self._seconds}
             self._lost = connection.execute(update(LeaseRow).where(*self._mine).values(**values)).rowcount == 0
+
+    def _save_running(self) -> None:
+        running = self.running()
+        if running != self._saved:
+            with self._engine.begin() as connection:
+                connection.execute(update(LeaseRow).where(*self._mine).values(running=as_text(running)))
+            self._saved = running
 
     def _read_requests(self) -> None:
         """Reads whether to pause or stop; a lease that was taken over gets no requests."""

@@ -17,7 +17,7 @@ from hpo.core.errors import StorageUnavailable
 from hpo.core.redaction import masked
 from hpo.store.tables import Base
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest migration; a test compares it with alembic's own answer."""
 
 VERSION_TABLE = "hpo_alembic_version"

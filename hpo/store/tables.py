@@ -104,6 +104,7 @@ class LeaseRow(Base):
     driver_id: Mapped[int] = mapped_column(ForeignKey("hpo_drivers.id", ondelete="CASCADE"))
     renewed: Mapped[float] = mapped_column(Float(53))
     expires: Mapped[float] = mapped_column(Float(53))
+    running: Mapped[str | None] = mapped_column(Text)  # see hpo.store.running
 
 
 class EvaluationRow(Base):

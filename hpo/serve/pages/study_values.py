@@ -60,6 +60,8 @@ def study_values(view: StudyView) -> dict[str, Any]:
         "trial_count": len(view.trials),
         "names": list(view.study.space),
         "running": [one for one in view.trials if one.state == "running"],
+        "replicates": view.replicates,
+        "folds": any(one.fold for one in view.replicates),
         "waiting": sum(one.state == "waiting" for one in view.trials),
         "budget": view.study.search.budget,
         "winner": view.winner,
