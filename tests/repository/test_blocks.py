@@ -61,6 +61,24 @@ def test_a_wrong_option_is_found():
         check_command_line(words[0], words[1:])
 
 
+NOT_RUN = re.compile(r"<!-- not run: [^>]{10,} -->\n\n?```(?:console|sh|python)\n.*?^```$", re.DOTALL | re.MULTILINE)
+"""A block that no test executes, with the reason."""
+
+SOURCES = {
+    path: path.read_text()
+    for folder in ("repository", "integrations", "docker")
+    for path in sorted((ROOT / "tests" / folder).glob("test_*.py"))
+}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_blocks_are_run_or_say_why(path):
+    """A page whose blocks a test executes is named in that test."""
+    unmarked = re.findall(r"^```(console|sh|python)$", NOT_RUN.sub("", path.read_text()), re.MULTILINE)
+    named = re.compile(rf'"(?:{re.escape(path.stem)}|(?:[\w/]*/)?{re.escape(path.name)})"')
+    assert not unmarked or any(named.search(text) for text in SOURCES.values())
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_code_can_be_compiled(path):
     for body in blocks(path, "python"):
