@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Tests start hundreds of processes: none of them should compile the package again, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test test-slow soak bench bench-selection images lint docs reference clean
+.PHONY: help run test test-slow soak bench bench-selection images containers lint docs reference clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -53,6 +53,11 @@ bench-selection: .venv/.installed-dev ## which method finds the best configurati
 # The pictures of the pages in docs/images, of studies that it searches and promotes; a few minutes, and needs chromium.
 images: .venv/.installed-dev ## takes the pictures of the pages in docs/images again
 	$(BIN)/python -m tests.serve.screenshots
+
+# About 20 minutes, as root, with podman and what tests/docker/containers.py names; skipped with a reason elsewhere.
+containers: .venv/.installed-dev ## builds the images and runs the Compose stack with podman
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[containers]'
+	$(BIN)/python -m tests.docker.containers
 
 # Every version is pinned in constraints.txt; pyproject.toml says which packages there are.
 .venv/.installed: pyproject.toml constraints.txt
