@@ -200,7 +200,7 @@ class Estimate:
             by_cases = f"on other {part.unit}s that of these models lies within {shown}"
         return (
             f"The {one.name} of trial {self.trial} on {where} is {number(one.mean)}: {by_seeds}, {by_cases}; "
-            "neither interval includes the other's source."
+            "the first says nothing of other cases, the second nothing of other seeds."
         )
 
     def table(self) -> Grid:

@@ -84,7 +84,7 @@ def front_text(report: FrontReport) -> str:
         if report.is_decided and len(report.certainty.winners) > 1:
             none = ", ".join(report.certainty.unknown)
             unkept = f" No candidate keeps the bounds under: {none}." if none else ""
-            lines.insert(1, f"{report.certainty.changes_text}{unkept}")
+            lines.insert(1, f"{report.certainty.changes_text}{unkept}".strip())
     lines.append(_ends(report))
     if seeds > 1:
         by = f"of {spread.resamples} resamples of the {seeds} seeds (seed {spread.resampling_seed})"

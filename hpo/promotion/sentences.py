@@ -24,7 +24,7 @@ def certainty_text(report: PromotionReport) -> str:
     trial = winner.candidate.trial
     place = "Winner" if report.is_decided else "Ranked first, but no winner"
     if report.race is None or report.refined is None:
-        lines = [f"{place}: trial {trial}, {_ranked_by(winner, ranking)}. {_changes(report, sure)}"]
+        lines = [f"{place}: trial {trial}, {_ranked_by(winner, ranking)}. {_changes(report, sure)}".rstrip()]
         lines += _margin(ranking)
     else:
         final, first = report.race.final, ranking.winner
@@ -138,7 +138,7 @@ def _changes(report: PromotionReport, sure: Certainty) -> str:
     if not report.is_decided:
         return "The winners under other conventions are no more certain."
     unknown = f" Unknown, because replicates were left out: {', '.join(sure.unknown)}." if sure.unknown else ""
-    return f"{sure.changes_text}{unknown}"
+    return f"{sure.changes_text}{unknown}".strip()
 
 
 def _confirmed(found: Confirmation, winner: Row) -> str:

@@ -32,6 +32,10 @@ def page_routes(app: FastAPI, views: StudyViews, settings: Settings, attempts: T
     """
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
+    @router.get("/")
+    def start() -> RedirectResponse:
+        return RedirectResponse("/robustness", status_code=302)
+
     @router.get("/robustness")
     def studies(fragment: bool = False, if_none_match: Annotated[str | None, Header()] = None) -> Response:
         listed, can_change = views.listed(), settings.token is not None

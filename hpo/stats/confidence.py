@@ -99,8 +99,10 @@ class Certainty:
     def changes_text(self) -> str:
         """A sentence on the conventions under which another candidate wins, and those under which the same does."""
         changes = ", ".join(f"{name} (trial {other})" for name, other in self.changes.items())
-        stays = f" It stays under: {', '.join(self.stays)}." if self.changes and self.stays else ""
-        return f"It changes under: {changes or 'none'}.{stays}"
+        said = [f"It changes under: {changes}."] if changes else []
+        if self.stays:
+            said.append(f"It stays under: {', '.join(self.stays)}.")
+        return " ".join(said)
 
 
 AS_IT_IS = "as it is"

@@ -1,10 +1,10 @@
 """`make containers`: builds the images, runs the Compose stack with podman, and prints what it saw.
 
-It needs root, and podman, buildah, runc, netavark, aardvark-dns, iptables, debootstrap and catatonit (Debian packages),
-and takes about 20 minutes. If the base image of the Dockerfile or the image of Postgres cannot be pulled, one is made of
-Debian packages under the same tag, and the table says so. CONTAINER_BUILD_OPTIONS are further words for `buildah build`,
-e.g. volumes with a mirror of PyPI; TORCH_INDEX is another index of torch. The table and the SBOMs are written to
-build/containers.
+It needs root, and podman, buildah, runc, netavark, aardvark-dns, iptables, debootstrap and catatonit (Debian
+packages), and takes about 20 minutes. If the base image of the Dockerfile or the image of Postgres cannot be pulled,
+one is made of Debian packages under the same tag, and the table says so. CONTAINER_BUILD_OPTIONS are further words
+for `buildah build`, e.g. volumes with a mirror of PyPI; TORCH_INDEX is another index of torch. The table and the
+SBOMs are written to build/containers.
 """
 
 from __future__ import annotations

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from hpo.core.formatting import number, param, percent
+from hpo.core.formatting import counted, number, param, percent
 from hpo.core.records import Value
 from hpo.figures.svg.canvas import Drawn, Key
 from hpo.figures.svg.plot import WIDE, Axis, Plot
 from hpo.figures.svg.scales import ChoiceScale, NumberScale, Scale, param_scale, robust_scale
-from hpo.figures.svg.search import MOST_NOTED, thinned, trial_note, value_note
+from hpo.figures.svg.search import MOST_NOTED, beyond_text, thinned, trial_note, value_note
 from hpo.study import Study, Trial, space
 
 SHADES = 5
@@ -21,6 +21,9 @@ MOST_LINES = 300
 
 Place = Callable[[Trial, float], tuple[Value, Value]]
 """Where a trial with a value is drawn."""
+
+RELIABLE = 20
+"""Fewer complete trials say little about the importance of a param."""
 
 FEWEST = 4
 """Least number of complete trials for a figure of params."""
@@ -35,12 +38,13 @@ def complete_trials(trials: Sequence[Trial]) -> list[tuple[Trial, float]]:
     ]
 
 
-def importance_drawn(importance: Mapping[str, float], study: Study) -> Drawn | None:
+def importance_drawn(importance: Mapping[str, float], study: Study, count: int) -> Drawn | None:
     """Returns a bar of each param's importance; None if it is not known.
 
     Args:
         importance: share of importance by param, the largest first.
         study: the study, for the params that have no importance.
+        count: number of complete trials that it follows from.
     """
     if not importance:
         return None
@@ -54,6 +58,8 @@ def importance_drawn(importance: Mapping[str, float], study: Study) -> Drawn | N
         plot.add_text(share, name, percent(share), "name")
     first = names[0]
     says = f"{first} separates the best quarter of the trials from the others most ({percent(importance[first])})."
+    if count < RELIABLE:
+        says = f"From {counted(count, 'trial')} only, so this is little more than chance. {says}"
     rest = [name for name in study.space if name not in importance]
     if rest:
         says += f" Not in every trial, so left out: {', '.join(rest)}."
@@ -83,7 +89,7 @@ def slice_drawn(trials: Sequence[Trial], study: Study, name: str, winner: int | 
     _point_out(plot, known, winner, lambda one, value: (one.params[name], value), metric)
     says = f"{metric} against {name}, {len(known)} trials."
     best = [one.params[name] for one, _ in _best_quarter(known, study)]
-    says += f" The best quarter has {_range(best)}."
+    says = " ".join([f"{says} The best quarter has {_range(best)}.", *beyond_text(scale, [one for _, one in known])])
     return Drawn(name=f"slice-{name}", title=name, says=says, svg=plot.svg(says))
 
 

@@ -73,9 +73,13 @@ class NumberScale:
     def _steps(self, count: int) -> list[tuple[float, str]]:
         rough = (self.high - self.low) / max(1, count)
         power = 10.0 ** math.floor(math.log10(rough))
-        step = next(one * power for one in (1, 2, 5, 10) if one * power >= rough * 0.999)
-        first = math.ceil(self.low / step - 1e-9)
-        last = math.floor(self.high / step + 1e-9)
+        steps = [one * power for one in (0.2, 0.5, 1, 2, 5, 10)]
+        place = next(index for index, one in enumerate(steps) if one >= rough * 0.999)
+        for step in (steps[place], steps[place - 1], steps[place - 2]):  # smaller if there are too few to read from
+            first = math.ceil(self.low / step - 1e-9)
+            last = math.floor(self.high / step + 1e-9)
+            if last - first + 1 >= min(3, count):
+                break
         return [(index * step, label(index * step, step)) for index in range(first, last + 1)]
 
     def _decades(self, count: int) -> list[tuple[float, str]]:

@@ -81,17 +81,20 @@ def history_drawn(trials: Sequence[Trial], study: Study) -> Drawn | None:
     failed = [one for one in trials if one.state == "failed" and one.value is None]
     for one in failed[:MOST_NOTED]:
         plot.add_mark(one.number, floor, "failed", trial_note(one, metric), shape="cross", trial=one.number)
-    beyond = sum(not scale.contains(value) for _, value in valued)
-    says = [_progress_text(trials, best)]
-    if beyond:
-        verb = "is" if beyond == 1 else "are"
-        says.append(f"{counted(beyond, 'value')} far from the others {verb} drawn at the edge.")
+    says = [_progress_text(trials, best), *beyond_text(scale, [value for _, value in valued])]
     if len(valued) > MOST_DRAWN:
         says.append(f"{MOST_DRAWN} of {len(valued)} values are drawn.")
     states = [key for state, key in STATES.items() if any(one.state == state for one in trials)]
     keys = (*states, Key(text="best so far", kind="incumbent", shape="line"))
     text = " ".join(says)
     return Drawn(name="history", title="History of the search", says=text, svg=plot.svg(text), keys=keys, wide=True)
+
+
+def beyond_text(scale: NumberScale, values: Iterable[float]) -> list[str]:
+    """Returns a sentence on the values that an axis does not reach, if there are any."""
+    beyond = sum(not scale.contains(value) for value in values)
+    verb = "is" if beyond == 1 else "are"
+    return [f"{counted(beyond, 'value')} far from the others {verb} drawn at the edge."] if beyond else []
 
 
 def timeline_drawn(trials: Sequence[Trial]) -> Drawn | None:

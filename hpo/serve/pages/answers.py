@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hpo.core.costs import amount
-from hpo.core.formatting import counted, duration, number, param
+from hpo.core.formatting import counted, duration, number, param, quantity
 from hpo.core.records import Stage, Value
 from hpo.promotion.fronts import FrontReport
 from hpo.promotion.report import PromotionReport
+from hpo.promotion.soundness import promote_command
 from hpo.serve.study_view import StudyView
 from hpo.stats.confidence import CALIBRATED
 from hpo.stats.ranking import Row
-from hpo.study import Study, Trial
+from hpo.stats.statistics import t_interval
+from hpo.study import FIRST_EXTERNAL, Study, Trial
 
 MOST_COLUMNS = 8
 """Largest number of candidates beside each other in a table."""
@@ -55,6 +58,7 @@ class RunnerUp:
         mean: how much better the winner's mean is.
         score: how much better its score is; None without a score.
         better_on: number of seeds on which the winner is better.
+        interval: 95 % interval of how much better its mean is over other seeds, paired by seed; None: too few seeds.
         seeds: number of seeds that both have.
         seconds: mean seconds of a training of both; None: unknown.
     """
@@ -64,6 +68,7 @@ class RunnerUp:
     mean: float
     score: float | None
     better_on: int
+    interval: tuple[float, float] | None
     seeds: int
     seconds: tuple[float, float] | None
 
@@ -78,6 +83,10 @@ class RunnerUp:
             f"Trial {other} instead of trial {one}: {mean}{score}. Trial {one} is better on {self.better_on} of "
             f"{counted(self.seeds, 'seed')}."
         )
+        if self.interval is not None:
+            low, high = self.interval
+            sign = "" if low > 0 or high < 0 else ", which includes no difference"
+            text += f" On other seeds its mean is {number(low)} to {number(high)} better (95 %{sign})."
         times = [] if self.seconds is None else [time_of_one(seconds) for seconds in self.seconds]
         if len(set(times)) > 1:
             text += f" A training takes {times[1]} instead of {times[0]}."
@@ -140,9 +149,31 @@ def runner_up(view: StudyView) -> RunnerUp | None:
         mean=sign * (first.mean - second.mean),
         score=sign * ((first.score or 0.0) - (second.score or 0.0)) if scored else None,
         better_on=sum(gap > 0 for gap in gaps),
+        interval=t_interval(gaps),
         seeds=len(gaps),
         seconds=(times[0], times[1]) if times[0] is not None and times[1] is not None else None,
     )
+
+
+def front_differences(view: StudyView) -> list[str]:
+    """Returns what each other candidate on the first front would gain and lose, as sentences; empty without a front."""
+    report = view.report
+    if not isinstance(report, FrontReport) or report.best is None or view.winner is None:
+        return []
+    best, found = report.best, []
+    for one in report.front:
+        if one is best:
+            continue
+        parts = []
+        for place, (metric, direction) in enumerate(view.study.objective.by_metric.items()):
+            sign = 1.0 if direction == "maximize" else -1.0
+            pairs = [(one.vectors[seed], best.vectors[seed]) for seed in report.ranking.seeds]
+            gaps = [sign * (mine[place] - its[place]) for mine, its in pairs if mine is not None and its is not None]
+            difference = one.means[place] - best.means[place]
+            better = f"better on {sum(gap > 0 for gap in gaps)} of {counted(len(gaps), 'seed')}"
+            parts.append(f"{metric} {'+' if difference > 0 else ''}{quantity(difference)} ({better})")
+        found.append(f"Trial {one.trial} instead of trial {best.trial}: {', '.join(parts)}.")
+    return found
 
 
 def failures(trials: Iterable[Trial]) -> list[tuple[str, list[int]]]:
@@ -186,6 +217,20 @@ def price_text(view: StudyView) -> str | None:
 def fixed_text(params: Mapping[str, Value], study: Study) -> str:
     """Returns the params of a trial as lines of TOML, with those that the study fixes."""
     return "\n".join(f"{name} = {_toml(value)}" for name, value in {**dict(study.fixed), **params}.items())
+
+
+def reproducing(view: StudyView) -> list[str]:
+    """Returns the commands that search and promote the study again, with the options that its file does not say."""
+    name, report = view.study.name, view.report
+    own = sum(one.number < FIRST_EXTERNAL and one.state != "imported" for one in view.trials)
+    trials = [] if own == view.study.search.trials else ["--trials", str(own)]
+    found = [shlex.join(["hpo", "run", "--study", name, *trials])] if own else []
+    if report is not None:
+        promote = promote_command(view.study, report.ranking)
+        if report.external or report.race:
+            promote = f"hpo promote --study {name} {'--from SOURCE' if report.external else '--race'}"
+        found += [promote, *([f"hpo verify --study {name} --promotion"] if view.is_final else [])]
+    return found
 
 
 def next_steps(view: StudyView) -> list[Step]:

@@ -9,7 +9,7 @@ from typing import Any
 from hpo.core.texts import cleaned
 from hpo.figures.svg.canvas import Drawn
 from hpo.figures.svg.fronts import fronts_drawn, trials_front_drawn
-from hpo.figures.svg.params import importance_drawn, pair_drawn, parallel_drawn, slice_drawn
+from hpo.figures.svg.params import complete_trials, importance_drawn, pair_drawn, parallel_drawn, slice_drawn
 from hpo.figures.svg.replicates import (
     LearningCurve,
     curves_drawn,
@@ -90,7 +90,7 @@ def _of_search(view: StudyView) -> list[Drawn | None]:
     pair = pair_drawn(trials, study, (names[0], names[1]), view.winner) if len(names) > 1 else None
     return [
         history_drawn(trials, study),
-        importance_drawn(view.importance, study),
+        importance_drawn(view.importance, study, len(complete_trials(trials))),
         pair,
         parallel_drawn(trials, study, view.winner),
         timeline_drawn(trials),

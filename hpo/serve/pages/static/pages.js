@@ -3,6 +3,10 @@
 
 const CHECK_EVERY = 2000; // milliseconds
 
+addEventListener("beforeprint", () => {
+  for (const one of document.querySelectorAll("details")) one.open = true;
+});
+
 function data() {
   const found = document.getElementById("data");
   return found ? JSON.parse(found.textContent) : null;
