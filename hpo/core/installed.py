@@ -100,10 +100,11 @@ def install_line(extra: str) -> str:
 
 
 def extra_with(module: str) -> str | None:
-    """Returns the extra that installs a package of this name, None if there is none."""
+    """Returns the extra that installs a package of this name, the one of the same name first; None if there is none."""
     found = declared_requirements()
     extras = found.extras.items() if found else ()
-    return next((extra for extra, wanted in extras if module in {one.name for one in wanted}), None)
+    names = [extra for extra, wanted in extras if module in {one.name for one in wanted}]
+    return module if module in names else next(iter(names), None)
 
 
 def installed_packages(wanted: Iterable[Requirement]) -> list[InstalledPackage]:

@@ -23,6 +23,7 @@ from hpo.core.installed import (
     installed_packages,
     python_fits,
 )
+from hpo.core.optional_torch import has_torch
 from hpo.core.protocols import Resources
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
@@ -205,6 +206,13 @@ def _cores(wanted: Resources, config: RunConfig) -> Finding:
 
 def _gpus(wanted: Resources, config: RunConfig) -> Finding:
     what = "graphics card"
+    if not has_torch():
+        found, line = "torch, which looks for GPUs, is not installed", install_line("torch")
+        if wanted.gpu:
+            found = f"one training needs {wanted.gpu:g}; {found}"
+        return Finding(
+            what=what, state="missing" if wanted.gpu else "ok", found=found, advice=line if wanted.gpu else ""
+        )
     try:
         seen = gpu_info()
     except Exception as error:  # a torch build that does not fit the machine fails in many ways; report all of them

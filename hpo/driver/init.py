@@ -11,6 +11,8 @@ from pathlib import Path
 
 from hpo.core.errors import OutputRefused, UsageError
 from hpo.core.files import sync
+from hpo.core.installed import install_line
+from hpo.core.optional_torch import has_torch
 
 STARTER = Path(__file__).parent / "starter"
 """The files to write; names that begin with a dot are stored without it, so that they do not act on this repository."""
@@ -29,7 +31,8 @@ class InitOutcome:
         folder: absolute path of the project.
         files: paths of the written files, relative to the folder, sorted.
         study: name of its study.
-        remarks: sentences about what another tool's study does not say or hpo does otherwise.
+        remarks: sentences about what another tool's study does not say or hpo does otherwise, and about a missing
+            package.
         importances: importance of each param in the old study that it is like; empty: unknown, or there is none.
     """
 
@@ -61,7 +64,8 @@ def init(folder: Path) -> InitOutcome:
             f"cannot write a project to {folder}: {error.strerror or error}; choose another folder"
         ) from error
     [study] = (path for path in files if path.suffix == ".toml")
-    return InitOutcome(folder=folder, files=files, study=study.stem)
+    remarks = () if has_torch() else (f"its network needs torch, which is not installed: {install_line('torch')}",)
+    return InitOutcome(folder=folder, files=files, study=study.stem, remarks=remarks)
 
 
 def _require_empty(folder: Path) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpo.core.errors import UsageError, did_you_mean
+from hpo.core.optional_torch import require_torch
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +58,12 @@ class Stream:
         return np.random.Generator(np.random.PCG64(self.sequence(*key)))
 
     def torch(self, *key: int, device: str = "cpu") -> torch.Generator:
-        """Returns a torch generator. On a CPU, torch uses only the lower 32 bits of the seed."""
+        """Returns a torch generator. On a CPU, torch uses only the lower 32 bits of the seed.
+
+        Raises:
+            UsageError: if torch is not installed.
+        """
+        require_torch(f"ctx.streams.{self.name}.torch()")
         import torch
 
         return torch.Generator(device).manual_seed(self.number(*key))

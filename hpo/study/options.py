@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from hpo.core.errors import UsageError, did_you_mean
 from hpo.core.installed import install_line
+from hpo.core.optional_torch import require_torch
 from hpo.study.table import Finite, Table
 
 MOST = 1_000_000
@@ -239,5 +240,7 @@ def require_package(sampler: str) -> None:
     Raises:
         UsageError: if it is not installed.
     """
+    if sampler == "gp":
+        require_torch("sampler 'gp'")
     if sampler == "cmaes" and find_spec("cmaes") is None:
         raise UsageError(f"sampler 'cmaes' needs the package cmaes; install it with: {install_line('cmaes')}")

@@ -11,16 +11,16 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, cast
 
 from hpo.core.errors import CheckpointInvalid, TrainableError
 from hpo.core.files import atomic_write, is_file, remove
+from hpo.core.optional_torch import has_torch
 from hpo.core.records import Alert, Report
 from hpo.training.monitoring.alerts import EpochRecord, record_from
-from hpo.training.states import check_loadable, load_plain, unsavable
-
-# torch is imported inside functions, because a trainable without epochs does not need it.
+from hpo.training.states import check_loadable, load_plain, save_plain, unsavable
 
 NEWEST = "checkpoint.pt"
 """Name of the newest checkpoint in the job's folder."""
@@ -78,7 +78,8 @@ class Checkpoint:
             TrainableError: if a state cannot be saved, or could not be loaded again.
         """
         try:
-            import torch
+            if has_torch():
+                import_module("torch")
         except OSError as error:  # it would be taken for one of the file
             raise TrainableError(f"torch, which writes checkpoints, cannot be imported: {error}") from error
 
@@ -88,7 +89,7 @@ class Checkpoint:
         with atomic_write(folder / NEWEST, folder / PREVIOUS) as temporary, temporary.open("wb") as file:
             hashing = _HashingWriter(file)
             try:
-                torch.save(fields, cast(IO[bytes], hashing))  # it only writes and flushes
+                save_plain(fields, cast(IO[bytes], hashing))  # it only writes and flushes
             except RuntimeError as error:  # torch's writer raises it when a write fails
                 raise hashing.error or unsavable(error) from error
             except (OSError, MemoryError):

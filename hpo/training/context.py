@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo.core.errors import TrainableError
+from hpo.core.optional_torch import require_torch
 from hpo.core.protocols import Holdout, Units
 from hpo.core.records import Metrics, Report, Value
 from hpo.seeds.streams import Streams
@@ -237,6 +238,7 @@ class Context:
             return  # nothing is trained
         if self._progress.diagnostics is not None or self._loop.is_running:
             raise TrainableError("ctx.watch() is for one model and one optimizer; call it once, before ctx.epochs()")
+        require_torch("ctx.watch()")
         from hpo.training.monitoring.diagnostics import Diagnostics  # imports torch, which some trainables do not need
 
         self._progress.diagnostics = Diagnostics(

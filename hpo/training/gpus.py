@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hpo.core.optional_torch import require_torch
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuInfo:
@@ -21,7 +23,12 @@ class GpuInfo:
 
 
 def gpu_info() -> GpuInfo:
-    """Returns the GPUs that torch sees; importing torch takes a second or two."""
+    """Returns the GPUs that torch sees; importing torch takes a second or two.
+
+    Raises:
+        UsageError: if torch is not installed.
+    """
+    require_torch("looking for GPUs")
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

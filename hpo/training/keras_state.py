@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hpo.core.errors import TrainableError, UsageError
+from hpo.core.optional_torch import require_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +39,11 @@ class KerasState:
         """Returns copies of all variables, named by their positions.
 
         Keras's own names contain a counter per process, so the same model has other names when it is built again.
+
+        Raises:
+            UsageError: if torch, whose tensors they are, is not installed.
         """
+        require_torch("KerasState")
         import torch
 
         return {name: torch.tensor(variable.numpy()) for name, variable in self._named().items()}

@@ -11,6 +11,7 @@ from importlib import import_module
 from hpo.core.errors import UsageError
 from hpo.core.installed import DISTRIBUTION, version_of
 from hpo.core.isolation import TORCH, make_torch_repeatable
+from hpo.core.optional_torch import has_torch, require_torch
 
 PACKAGES = {"hpo": DISTRIBUTION, "numpy": "numpy", "torch": "torch", "scikit-learn": "scikit-learn"}
 """Distributions whose versions can change the bits of a result, by their names in a fingerprint."""
@@ -25,9 +26,9 @@ def configured_torch(threads: int, *, load: bool = False) -> Iterator[None]:
 
     Args:
         threads: number of threads of torch's CPU kernels.
-        load: whether to import torch first.
+        load: whether to import torch first, if it is installed.
     """
-    if load:
+    if load and has_torch():
         import_module("torch")
     if "torch" not in sys.modules:
         yield
@@ -77,9 +78,13 @@ def device_for(gpu: float) -> str:
 
     Args:
         gpu: number or fraction of GPUs that the study requests.
+
+    Raises:
+        UsageError: if a GPU is requested and torch, which looks for it, is not installed.
     """
     if not gpu:
         return "cpu"
+    require_torch(f"a training requests {gpu:g} GPU; looking for it")
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -16,9 +16,11 @@ from typing import IO, Any
 import numpy as np
 
 from hpo.core.errors import TrainableError
+from hpo.core.optional_torch import has_torch, require_torch
 from hpo.core.texts import cleaned, type_name
+from hpo.training.plain_files import UnknownClass, is_of_torch, read_plain, write_plain
 
-# torch is imported inside functions, because a trainable without epochs does not need it.
+# torch is imported inside functions: a trainable without epochs does not need it, and it may not be installed.
 
 PLAIN_TYPES = (
     *(frozenset, slice, range),
@@ -35,37 +37,79 @@ def plain_types_allowed() -> Iterator[None]:
     """Lets `torch.load(weights_only=True)` also create NumPy values and `PLAIN_TYPES`, until the block ends."""
     import torch
 
+    with torch.serialization.safe_globals(_allowed()):
+        yield
+
+
+def _allowed() -> list[Any]:
+    """Returns what creates NumPy values and `PLAIN_TYPES`."""
     # NumPy pickles its values under these names, which no public module has.
     core, numeric = import_module("numpy._core.multiarray"), import_module("numpy._core.numeric")
     constructors = (core.scalar, core._reconstruct, np.ndarray, np.dtype, numeric._frombuffer)
     dtypes = (getattr(np.dtypes, name) for name in np.dtypes.__all__)
-    with torch.serialization.safe_globals([*constructors, *dtypes, *PLAIN_TYPES]):
-        yield
+    return [*constructors, *dtypes, *PLAIN_TYPES]
+
+
+def save_plain(value: object, file: Path | IO[bytes]) -> None:
+    """Writes a value with `torch.save`, or without torch if that is not installed; `load_plain` reads both.
+
+    Args:
+        value: state dicts and other plain values.
+        file: path of the file, or an open file.
+
+    Raises:
+        Exception: of any kind, if an object in it cannot be pickled or the file cannot be written.
+    """
+    if not has_torch():
+        _write_without_torch(value, file)
+        return
+    import torch
+
+    torch.save(value, file)
+
+
+def _write_without_torch(value: object, file: Path | IO[bytes]) -> None:
+    if isinstance(file, Path):
+        with file.open("wb") as opened:
+            write_plain(value, opened)
+    else:
+        write_plain(value, file)
 
 
 def load_plain(file: Path | IO[bytes], device: str) -> Any:
-    """Loads a file that `torch.save` wrote; nothing in it is executed.
+    """Loads a file that `save_plain` wrote; nothing in it is executed.
 
     Args:
         file: path of the file, or an open file.
         device: device of the tensors: `cpu`, `cuda` or `meta`.
 
     Raises:
+        UsageError: if `torch.save` wrote it and torch is not installed.
         Exception: one of a dozen kinds, if the file is damaged or holds other objects.
     """
+    if not is_of_torch(file):
+        return _load_without_torch(file)
+    require_torch("a file that torch wrote")
     import torch
 
     with plain_types_allowed():
         return torch.load(file, map_location=device, weights_only=True)
 
 
+def _load_without_torch(file: Path | IO[bytes]) -> Any:
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            return read_plain(opened, _allowed())
+    return read_plain(file, _allowed())
+
+
 def check_loadable(path: Path, states: Mapping[str, Any]) -> None:
     """Checks that a file that was just written can be loaded again.
 
-    It reads the descriptions of the tensors without their values: a few milliseconds for any size.
+    Of tensors it reads the descriptions without the values: a few milliseconds for any size.
 
     Args:
-        path: file that `torch.save` wrote.
+        path: file that `save_plain` wrote.
         states: the state dicts in it by name, for the message.
 
     Raises:
@@ -81,7 +125,7 @@ def check_loadable(path: Path, states: Mapping[str, Any]) -> None:
 
 
 def unsavable(error: Exception) -> TrainableError:
-    """Returns the error for a state that `torch.save` cannot save."""
+    """Returns the error for a state that `save_plain` cannot save."""
     return TrainableError(
         "the state that ctx.epochs() or ctx.report() was given cannot be saved in a checkpoint: "
         f"{cleaned(str(error), 300)}; a state_dict may hold {ALLOWED_VALUES}"
@@ -101,13 +145,15 @@ def _unreadable(states: Mapping[str, Any], error: Exception) -> str:
 
 def _unloadable_types(state: Any) -> str | None:
     """Returns the types in a state that cannot be loaded, empty if they are unknown; None if it can be loaded."""
-    import torch
-
     file = io.BytesIO()
-    torch.save(state, file)
+    save_plain(state, file)
     try:
         load_plain(io.BytesIO(file.getvalue()), "cpu")
+    except UnknownClass as error:
+        return str(error)
     except Exception:  # see above
+        import torch
+
         with plain_types_allowed():
             found = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(file.getvalue()))
         return ", ".join(sorted(found))

@@ -14,8 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hpo.core.errors import TrainableError, did_you_mean
 from hpo.core.isolation import TUNE, working_folder
+from hpo.core.optional_torch import has_torch
 from hpo.training.context import Context
 from hpo.training.reported import as_number
 
@@ -142,18 +145,24 @@ def _set_session(session: object) -> None:
 
 
 def _packed(checkpoint: Any) -> Any:
-    """Returns the files of a checkpoint's folder as one tensor of bytes, which hpo's own checkpoint can hold."""
-    import torch  # is imported anyway where the checkpoint is saved
+    """Returns the files of a checkpoint's folder as one tensor of bytes, an array without torch.
 
+    hpo's own checkpoint can hold both.
+    """
     content = io.BytesIO()
     with checkpoint.as_directory() as folder, tarfile.open(fileobj=content, mode="w") as archive:
         archive.add(folder, arcname=".")
+    if not has_torch():
+        return np.frombuffer(content.getvalue(), dtype=np.uint8)
+    import torch  # is imported anyway where the checkpoint is saved
+
     return torch.frombuffer(bytearray(content.getbuffer()), dtype=torch.uint8)
 
 
 def _unpack(files: Any, folder: Path) -> None:
     """Writes the files of a checkpoint into a folder."""
-    with tarfile.open(fileobj=io.BytesIO(files.cpu().numpy().tobytes())) as archive:
+    array = files if isinstance(files, np.ndarray) else files.cpu().numpy()
+    with tarfile.open(fileobj=io.BytesIO(array.tobytes())) as archive:
         archive.extractall(folder, filter="data")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ import numpy as np
 
 from hpo.core.errors import TrainableError
 from hpo.core.files import atomic_write, is_file
+from hpo.core.optional_torch import has_torch
 from hpo.core.records import START
 from hpo.core.texts import type_name
-from hpo.training.states import ALLOWED_VALUES, PLAIN_TYPES, load_plain
+from hpo.training.states import ALLOWED_VALUES, PLAIN_TYPES, load_plain, save_plain
 
 MODEL_FILE = "best_model.pt"
 """File with the state dict of the selected epoch, in the job's folder."""
@@ -47,8 +50,6 @@ def first_difference(one: Path, other: Path) -> Difference | None:
         one: folder of the first training.
         other: folder of the second training.
     """
-    import torch
-
     files = [folder / MODEL_FILE for folder in (one, other)]
     if not all(is_file(file) for file in files):
         return None
@@ -57,11 +58,12 @@ def first_difference(one: Path, other: Path) -> Difference | None:
         expected = second.get(name)
         if name in second and weights_digest({name: value}) == weights_digest({name: expected}):
             continue
-        both = (value, expected)
-        if not all(isinstance(each, torch.Tensor) for each in both) or value.shape != expected.shape:
+        if not (_is_tensor(value) and _is_tensor(expected)) or value.shape != expected.shape:
             return Difference(tensor=name, size=None)
         if value.dtype != expected.dtype:
             return Difference(tensor=name, size=None)
+        import torch
+
         wide = torch.complex128 if value.is_complex() else torch.float64
         return Difference(tensor=name, size=float((value.to(wide) - expected.to(wide)).abs().max()))
     return None
@@ -76,6 +78,8 @@ def weights_digest(weights: Mapping[str, Any]) -> str:
     Raises:
         TrainableError: if a value is of a type that has no digest.
     """
+    if has_torch():
+        import_module("torch")  # also for weights without tensors: the fingerprint tells what torch has set
     sha256 = hashlib.sha256()
     for name in sorted(weights, key=str):
         _add(sha256, name, weights[name])
@@ -100,17 +104,13 @@ def save_weights(folder: Path, weights: Mapping[str, Any]) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
-    import torch
-
     with atomic_write(folder / MODEL_FILE) as temporary:
-        torch.save(on_cpu(dict(weights)), temporary)
+        save_plain(on_cpu(dict(weights)), temporary)
 
 
 def on_cpu(value: Any) -> Any:
     """Returns a state dict, or a value of one, with its tensors on the CPU."""
-    import torch
-
-    if isinstance(value, torch.Tensor):
+    if _is_tensor(value):
         return value.cpu()
     if type(value) in (dict, OrderedDict):
         return type(value)((name, on_cpu(one)) for name, one in value.items())
@@ -119,9 +119,7 @@ def on_cpu(value: Any) -> Any:
 
 def _add(sha256: Any, name: object, value: Any) -> None:
     """Updates a hash with a value and its name."""
-    import torch
-
-    if isinstance(value, torch.Tensor):
+    if _is_tensor(value):
         sha256.update(_of_tensor(name, value))
     elif isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
         array = np.ascontiguousarray(value)
@@ -136,13 +134,23 @@ def _add(sha256: Any, name: object, value: Any) -> None:
             _add(sha256, f"{name}.{index}", one)
     elif isinstance(value, set | frozenset):
         sha256.update(_header(name, f"set {sorted(map(repr, value))}"))
-    elif value is None or isinstance(value, (*PLAIN_VALUES, torch.dtype, torch.device)):
+    elif value is None or isinstance(value, PLAIN_VALUES + _types_of_torch("dtype", "device")):
         sha256.update(_header(name, f"{type(value).__name__} {value!r}"))
     else:
         raise TrainableError(
             f"the model's state {name!r} is a {type_name(value)}, which has no digest; a state_dict may hold "
             f"{ALLOWED_VALUES}"
         )
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, _types_of_torch("Tensor"))
+
+
+def _types_of_torch(*names: str) -> tuple[type, ...]:
+    """Returns classes of torch; none if it is not imported, because then no value is of one."""
+    torch = sys.modules.get("torch")
+    return () if torch is None else tuple(getattr(torch, name) for name in names)
 
 
 def _of_tensor(name: object, tensor: Any) -> bytes:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.core.errors import UsageError
 from hpo.core.installed import install_line
+from hpo.core.optional_torch import has_torch
 from hpo.core.records import Job, Objective, Report
 from hpo.training.monitoring.alerts import EpochRecord
 
@@ -30,10 +31,12 @@ def check_tensorboard() -> None:
     """Checks that event files can be written.
 
     Raises:
-        UsageError: if TensorBoard is not installed.
+        UsageError: if TensorBoard, or torch, which writes for it, is not installed.
     """
     if find_spec("tensorboard") is None:
         raise UsageError(f"event files need TensorBoard, which is not installed: {install_line('tensorboard')}")
+    if not has_torch():
+        raise UsageError(f"event files need torch, which is not installed: {install_line('tensorboard')}")
 
 
 class Events:
