@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Tests start hundreds of processes: none of them should compile the package again, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test test-slow soak bench bench-selection images containers lint docs reference clean
+.PHONY: help run test test-slow test-oldest soak bench bench-selection images containers lint docs reference clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -20,6 +20,11 @@ test: .venv/.installed-dev lint ## lint, types, layers and the quick tests
 # The tests that take three seconds or more each, or a browser or a large library: clusters, kills, walks through the docs.
 test-slow: .venv/.installed-dev ## tests that take three seconds or more, or a browser
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20 -m 'slow and not soak'
+
+# Of what needs no further package: a package's old version may warn about its own code, so warnings are no errors here.
+OLDEST_TESTS := seeds stats study core store training figures search promotion driver analysis results cli
+test-oldest: .venv-oldest/.installed ## quick tests with the oldest supported versions of all packages
+	.venv-oldest/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -W default $(addprefix tests/,$(OLDEST_TESTS))
 
 # Drivers, workers and Postgres are killed at random moments, for half an hour or so.
 soak: .venv/.installed-dev ## kills processes at random moments, for half an hour
@@ -71,5 +76,11 @@ containers: .venv/.installed-dev ## builds the images and runs the Compose stack
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-clean: ## removes .venv
-	rm -rf .venv
+.venv-oldest/.installed: pyproject.toml .ci/oldest.txt
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/pip install --quiet --disable-pip-version-check --constraint .ci/oldest.txt --editable '.[cmaes,tensorboard,torch]' \
+		hatchling hypothesis pytest pytest-timeout pytest-xdist
+	@touch $@
+
+clean: ## removes .venv and .venv-oldest
+	rm -rf .venv .venv-oldest

@@ -20,7 +20,14 @@ PAGE = (ROOT / "docs" / "moving-a-project.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = [line[2:].split() for line in BLOCKS[0][1].splitlines()]
 EXAMPLES = {path.parent.parent.name: path for path in sorted(ROOT.glob("examples/*/studies/*.toml"))}
-LIBRARIES = {"lightning_project": "lightning", "transformers_script": "transformers"}
+LIBRARIES = {
+    "keras_script": ("keras", "keras"),
+    "lightning_project": ("lightning", "lightning"),
+    "transformers_script": ("transformers", "transformers"),
+    "xgboost_script": ("xgboost", "boosting"),
+}
+"""Modules that examples need, and the extras that install them."""
+
 TITLES = {
     "PyTorch script": "pytorch_script",
     "Lightning": "lightning_project",
@@ -49,8 +56,9 @@ def fresh_modules():
 
 def example(name, folder):
     """Copies an example into a folder and returns its study's name."""
-    if library := LIBRARIES.get(name):
-        pytest.importorskip(library, reason=f"pip install 'hpo-robust[{library}]'")
+    if name in LIBRARIES:
+        library, extra = LIBRARIES[name]
+        pytest.importorskip(library, reason=f"pip install 'hpo-robust[{extra}]'")
     shutil.copytree(ROOT / "examples" / name, folder, dirs_exist_ok=True)
     return EXAMPLES[name].stem if name in EXAMPLES else None
 
@@ -109,6 +117,33 @@ def test_the_notebook(tmp_path, monkeypatch):
     exec(code, script.__dict__)
     assert len(script.promoted.ranking.complete) == 1
     assert all(one.is_identical for one in script.verified)
+
+
+@pytest.mark.slow
+def test_the_mammograms(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(ROOT))
+    runpy.run_path(str(ROOT / "examples" / "mammograms" / "density.py"), run_name="__main__")
+    assert "Winner: trial" in capsys.readouterr().out
+    assert (tmp_path / "outputs" / "density" / "results_9" / "summary.json").is_file()
+
+
+def code_files():
+    return [path for path in sorted(ROOT.glob("examples/**/*")) if path.suffix in (".py", ".sh", ".toml")]
+
+
+@pytest.mark.parametrize("path", code_files(), ids=lambda path: path.name)
+def test_examples_are_short(path):
+    assert len(path.read_text().splitlines()) < 60
+
+
+@pytest.mark.parametrize("index", ["examples/README.md", "docs/examples.md"])
+def test_the_index_lists_all_examples(index):
+    names = {path.relative_to(ROOT / "examples").parts[0] for path in code_files()}
+    assert (
+        set(re.findall(r"^\| \[[^\]]+\]\((?:\.\./examples/)?(\w+)\)", (ROOT / index).read_text(), re.MULTILINE))
+        == names
+    )
 
 
 def section_of(name):

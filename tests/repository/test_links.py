@@ -12,6 +12,7 @@ FILES = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "docker" / "README.md",
+    ROOT / "examples" / "README.md",
 ]
 LINK = re.compile(r"\[(?:[^\[\]]|`[^`]*`)*\]\(([^)\s]+)\)")
 
