@@ -30,4 +30,6 @@ def test_the_page_runs(tmp_path, monkeypatch):
         assert any(words == [word for word in one.split() if word in words] for one in printed[1].splitlines()), line
     assert "look" not in printed[1]
     assert "! The test part was used before, on " in printed[2]
-    assert "was not evaluated on it; second look would" in printed[2]
+    assert (
+        "The winner is the same trial with other seeds, and was not evaluated on it; a second look would" in printed[2]
+    )
