@@ -29,6 +29,7 @@ _POSTGRES = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,  # milliseconds; otherwise a lost connection is noticed only after 15 minutes
+    "client_encoding": "utf8",  # otherwise texts of a database with SQL_ASCII, the default without a locale, are bytes
 }
 
 

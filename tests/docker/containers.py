@@ -37,7 +37,7 @@ bin=$(echo /usr/lib/postgresql/*/bin) data=/var/lib/postgresql/data
 if [ ! -s "$data/PG_VERSION" ]; then
     install --directory --owner=postgres --group=postgres --mode=0700 "$data"
     cp "$POSTGRES_PASSWORD_FILE" /tmp/password && chown postgres /tmp/password
-    su postgres -c "$bin/initdb --username=$POSTGRES_USER --pwfile=/tmp/password --auth-host=scram-sha-256 $data"
+    su postgres -c "$bin/initdb --encoding=UTF8 --locale=C.UTF-8 --username=$POSTGRES_USER --pwfile=/tmp/password --auth-host=scram-sha-256 $data"
     rm /tmp/password
     echo "host all all all scram-sha-256" >> "$data/pg_hba.conf"
     su postgres -c "$bin/pg_ctl -D $data -w -o '-c listen_addresses= ' start"
@@ -222,7 +222,6 @@ class Stack:
                 )
             if service == "ray-head":
                 until("Ray's head answers", lambda: self.answers("ray-head", "ray", "health-check"))
-        until("the pages answer", lambda: status(f"{WEB}/healthz") == 200)
 
     def down(self, *words: str) -> None:
         """Removes the containers."""
@@ -278,6 +277,7 @@ def cluster(report: Report, stack: Stack) -> None:
     stack.hpo("submit", "--study", "digits", "--trials", "4", "--promote", "--top", "2")
     until("the study is promoted", lambda: _promoted(stack), 1200)
     report.add("digits submitted (4 trials), promoted (2 x 3 seeds)", f"{time.monotonic() - began:.0f} s")
+    until("the pages answer", lambda: status(f"{WEB}/healthz") == 200)  # they start over until there is a study
     token = (stack.secrets / "token").read_text()
     page = f"{WEB}/robustness/digits"
     seen = {

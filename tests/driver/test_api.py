@@ -372,6 +372,15 @@ def test_postgres_gives_the_same_table(curve, config, postgres_url):
     assert progress.promoted is not None
 
 
+@pytest.mark.postgres
+def test_postgres_without_an_encoding(curve, config, postgres_server):
+    """SQL_ASCII is what a server has whose machine has no locale, e.g. in a container."""
+    postgres_server.psql("CREATE DATABASE plain ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    study = curve(search={"trials": 3})
+    there = replace(config, storage=postgres_server.get_uri(database="plain"), outputs=config.outputs / "pg")
+    assert trials(hpo.run(study, there)) == trials(hpo.run(study, config))
+
+
 @pytest.mark.slow
 @pytest.mark.ray
 def test_ray_matches_local_backend(curve, config, ray_slots, tmp_path):
