@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import optuna
+
 import hpo
 from hpo.core.protocols import DONE, Decision
 from hpo.core.records import Evaluation, Job, Report, Status
@@ -94,12 +96,25 @@ def fill(study: hpo.Study, folder: Path, count: int) -> None:
                     if table == "trials":
                         new["number"] = number
                     if "param_value" in new:
-                        new["param_value"] = draw.random()
+                        new["param_value"] = _drawn(draw, row["distribution_json"])
                     if table == "trial_values":
                         new["value"] = draw.random()
                     fresh.append(new)
             marks = ", ".join(f":{name}" for name in names)
             connection.executemany(f"INSERT INTO {table} VALUES ({marks})", fresh)
+
+
+def _drawn(draw: random.Random, distribution: str) -> float:
+    """Returns a value of the distribution as Optuna stores it."""
+    match optuna.distributions.json_to_distribution(distribution):
+        case optuna.distributions.CategoricalDistribution(choices=choices):
+            return draw.randrange(len(choices))
+        case optuna.distributions.IntDistribution(low=low, high=high):
+            return draw.randint(low, high)
+        case optuna.distributions.FloatDistribution(low=low, high=high):
+            return draw.uniform(low, high)
+        case other:
+            raise NotImplementedError(f"a value of {other}")
 
 
 def _primary(connection: sqlite3.Connection, table: str) -> str:

@@ -361,7 +361,7 @@ def _require_numbers(trials: Iterable[FrozenTrial]) -> None:
 
 def unreadable(name: str, error: Exception) -> str:
     """Returns the message for trials that Optuna cannot read."""
-    reason = " ".join(cleaned(str(error), 200).split()) or type(error).__name__
+    reason = " ".join(cleaned(str(error), 200).split()).rstrip(".") or type(error).__name__
     return (
         f"the trials of study {name!r} cannot be read: {reason}. A newer Optuna stored them, or another program "
         "changed them. Restore an earlier copy"
