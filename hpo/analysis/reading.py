@@ -115,6 +115,21 @@ def load(study: Study | str, storage: RunConfig | str | None = None) -> StudyRea
     Raises:
         StorageUnavailable: if there is no such database.
         UsageError: if it has no such study.
+
+    Example:
+        >>> import hpo
+        >>> study = hpo.Study(
+        ...     name="bowl",
+        ...     trainable="fit:train",
+        ...     objective=hpo.maximize("val_acc"),
+        ...     space={"x": hpo.Float(0.0, 1.0)},
+        ...     search={"trials": 4, "budget": 1},
+        ... )
+        >>> config = hpo.RunConfig(storage="sqlite:///bowl.db", backend="local")
+        >>> searched = hpo.run(study, config, progress=False)
+        >>> stored = hpo.load("bowl", "sqlite:///bowl.db")
+        >>> stored
+        <StudyReader bowl: 4 trials (4 complete), incumbent trial ...: val_acc 0...>
     """
     require_type("study", study, (Study, str), "a Study or the name of one")
     require_type("storage", storage, (RunConfig, str, type(None)), "the URL of a database, or an hpo.RunConfig")

@@ -151,6 +151,21 @@ def promote(study: Study | str, config: RunConfig | None, options: PromotionOpti
         NothingToPromote: if no trial has completed.
         CodeChanged: if recorded trainings were run with other code and that is not accepted.
         UsageError: if an option cannot be used; nothing was written.
+
+    Example:
+        >>> import hpo
+        >>> study = hpo.Study(
+        ...     name="bowl",
+        ...     trainable="fit:train",
+        ...     objective=hpo.maximize("val_acc"),
+        ...     space={"x": hpo.Float(0.0, 1.0)},
+        ...     search={"trials": 4, "budget": 1},
+        ... )
+        >>> config = hpo.RunConfig(storage="sqlite:///bowl.db", backend="local")
+        >>> searched = hpo.run(study, config, progress=False)
+        >>> promoted = hpo.promote(study, config, top=2, progress=False)
+        >>> promoted
+        <PromotionOutcome bowl: winner trial ... of 2 candidates, val_acc 0... ± 0... over 3 seeds>
     """
     study = resolve_study(study)
     return promote_found(study, config, options, _external(study, options))

@@ -47,6 +47,21 @@ class Search:
     Raises:
         StudyInvalid: if the study has problems.
         UsageError: if its sampler or pruner cannot be used, or it has a test part.
+
+    Example:
+        >>> import hpo
+        >>> study = hpo.Study(
+        ...     name="bowl",
+        ...     trainable="fit:train",
+        ...     objective=hpo.maximize("val_acc"),
+        ...     space={"x": hpo.Float(0.0, 1.0)},
+        ...     search={"trials": 4, "budget": 1},
+        ... )
+        >>> search = hpo.Search(study)
+        >>> while (trial := search.ask()) is not None:
+        ...     search.tell(trial, 1 - (trial.params["x"] - 0.3) ** 2)
+        >>> len(search.trials), search.incumbent.state
+        (4, 'complete')
     """
 
     def __init__(self, study: Study | str) -> None:

@@ -11,7 +11,7 @@ from hpo.search.limits import Limits
 from hpo.search.memory import MemoryStudy, without_marks
 from hpo.search.pruning import RunningTrials
 from hpo.store.optuna_storage.studies import DurableStudy
-from hpo.store.optuna_storage.trials import CODE, ENQUEUED, IMPORTED
+from hpo.store.optuna_storage.trials import CODE, ENQUEUED, IMPORTED, OPTUNA_VERSION
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,6 +26,7 @@ class Rebuilt:
         untold: finished trials that the study in memory was not told of.
         left_open: numbers of the trials that an earlier driver left running.
         was_retried: whether one of the running trials is older than finished ones.
+        versions: the versions of Optuna that proposed its trials, sorted.
         is_repeated: whether a sampler of which one object proposes all trials has proposed the same params again.
     """
 
@@ -36,6 +37,7 @@ class Rebuilt:
     untold: dict[int, FrozenTrial] = field(default_factory=dict)
     left_open: list[int] = field(default_factory=list)
     was_retried: bool = False
+    versions: tuple[str, ...] = ()
     is_repeated: bool = True
 
 
@@ -64,6 +66,9 @@ def rebuild(
         next=len(stored),
         imported=sum(IMPORTED in trial.user_attrs for trial in stored),
         taken=sum(ENQUEUED in trial.user_attrs for trial in stored),
+        versions=tuple(
+            sorted({trial.user_attrs[OPTUNA_VERSION] for trial in stored if OPTUNA_VERSION in trial.user_attrs})
+        ),
     )
     running.imported = found.imported
     # With a lag of None timing decided; what a driver with one slot had known is tried then.

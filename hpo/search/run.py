@@ -187,6 +187,22 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
         UsageError: if an argument is invalid; nothing was written.
         TooManyFailures: if one training after the other failed.
         StorageLost: if the database went away and did not come back.
+
+    Example:
+        >>> import hpo
+        >>> study = hpo.Study(
+        ...     name="bowl",
+        ...     trainable="fit:train",
+        ...     objective=hpo.maximize("val_acc"),
+        ...     space={"x": hpo.Float(0.0, 1.0)},
+        ...     search={"trials": 4, "budget": 1},
+        ... )
+        >>> config = hpo.RunConfig(storage="sqlite:///bowl.db", backend="local")
+        >>> searched = hpo.run(study, config, progress=False)
+        >>> searched
+        <SearchOutcome bowl: 4 trials (4 complete), incumbent trial ...: val_acc 0...>
+        >>> searched.incumbent.params.keys()
+        dict_keys(['x'])
     """
     study = options.kept(resolve_study(study))
     context = RunContext.of(study, config, options)

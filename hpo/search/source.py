@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.core.errors import StudyBusy
@@ -29,7 +30,7 @@ from hpo.search.rebuild import rebuild
 from hpo.search.split import Split, share_of_race
 from hpo.store.optuna_storage.garbage_collection import no_garbage_collection
 from hpo.store.optuna_storage.studies import DurableStudy, shortened
-from hpo.store.optuna_storage.trials import CODE, DOUBTS, ENQUEUED, trial_of
+from hpo.store.optuna_storage.trials import CODE, DOUBTS, ENQUEUED, OPTUNA_VERSION, trial_of
 from hpo.study import Study, Trial
 from hpo.study.space import count
 
@@ -107,6 +108,12 @@ class SearchSource:
         if not (found.is_repeated or self._lag is None or self._doubts):
             self._doubts.append(
                 f"sampler {study.search.sampler!r} did not propose the earlier trials again as they are"
+            )
+        others = [one for one in found.versions if one != optuna.__version__]
+        if others and self._lag is not None:
+            self._doubts.append(
+                f"Optuna {optuna.__version__} continues a search of Optuna {' and '.join(others)}, whose sampler may "
+                "propose other params"
             )
         self._finished = found.finished  # told to the durable study
         self._untold = found.untold  # those that the study in memory was not told of
@@ -333,6 +340,7 @@ class SearchSource:
     def _propose(self, number: int) -> FrozenTrial:
         seeds = self._study.search_seeds(number)
         attributes: dict[str, Any] = {"seed": seeds[0] if len(seeds) == 1 else list(seeds)}
+        attributes[OPTUNA_VERSION] = optuna.__version__
         if self._code:
             attributes[CODE] = self._code
         if self._doubts:

@@ -21,6 +21,11 @@ def seeded(seed: int) -> int:
 
     Args:
         seed: the seed outside of hpo.
+
+    Example:
+        >>> import hpo
+        >>> hpo.seeded(7)
+        7
     """
     current = _CURRENT.get()
     if current is not None:

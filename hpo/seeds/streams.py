@@ -121,6 +121,14 @@ class Streams:
 
     Raises:
         UsageError: if `overrides` names an unknown stream.
+
+    Example:
+        >>> import hpo
+        >>> streams = hpo.Streams(42)
+        >>> streams.split.random_state()
+        15621041
+        >>> streams.order.numpy(0).permutation(5)  # the order of epoch 0, another one than that of epoch 1
+        array([2, 4, 3, 0, 1])
     """
 
     __slots__ = ("augment", "dropout", "init", "order", "split")

@@ -167,6 +167,14 @@ def rank(
         direction: `maximize` or `minimize`.
         limit: the best possible value; None: unknown.
         allow_ignored: whether candidates that ignore their seeds are ranked among the others.
+
+    Example:
+        >>> import hpo
+        >>> lucky = hpo.Candidate(trial=1, values={42: 0.95, 43: 0.85, 44: 0.90})
+        >>> steady = hpo.Candidate(trial=4, values={42: 0.88, 43: 0.89, 44: 0.90})
+        >>> ranking = hpo.rank([lucky, steady], [42, 43, 44], hpo.Rule(), "maximize")
+        >>> [(row.candidate.trial, round(row.score, 3)) for row in ranking.rows]
+        [(4, 0.882), (1, 0.859)]
     """
     sign = -1.0 if direction == "maximize" else 1.0
     complete = [_row(candidate, seeds, rule, direction) for candidate in candidates if _is_complete(candidate, seeds)]

@@ -23,6 +23,12 @@ class Rule:
         name: name of the rule.
         lambda_: weight of sigma, used by `mean-std` only.
         ddof: how sigma is estimated, see `Ddof`.
+
+    Example:
+        >>> import hpo
+        >>> values = [0.88, 0.90, 0.92]
+        >>> round(hpo.Rule().score(values, "maximize"), 3), hpo.Rule(name="min").score(values, "maximize")
+        (0.884, 0.88)
     """
 
     name: RuleName = "mean-std"

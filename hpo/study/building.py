@@ -76,6 +76,12 @@ def maximize(
 
     Raises:
         UsageError: if an argument is unknown or of another type.
+
+    Example:
+        >>> import hpo
+        >>> objective = hpo.maximize("val_acc", limit=1.0)
+        >>> objective.metric, objective.direction, objective.epoch
+        ('val_acc', 'maximize', 'best')
     """
     return _objective("maximize", metric, epoch, limit, ignore, label)
 
@@ -100,6 +106,12 @@ def minimize(
 
     Raises:
         UsageError: if an argument is unknown or of another type.
+
+    Example:
+        >>> import hpo
+        >>> objective = hpo.minimize("val_loss", epoch="last")
+        >>> objective.metric, objective.direction, objective.epoch
+        ('val_loss', 'minimize', 'last')
     """
     return _objective("minimize", metric, epoch, limit, ignore, label)
 

@@ -197,6 +197,18 @@ class Study(Table):
         Raises:
             StudyInvalid: if it has problems; the message lists all of them.
             UsageError: if the trainable is callable but not a function.
+
+        Example:
+            >>> import hpo
+            >>> study = hpo.Study(
+            ...     name="bowl",
+            ...     trainable="fit:train",
+            ...     objective=hpo.maximize("val_acc"),
+            ...     space={"x": hpo.Float(0.0, 1.0)},
+            ...     search={"trials": 4, "budget": 1},
+            ... )
+            >>> study.objective.metric, study.search.trials, study.promotion.seeds
+            ('val_acc', 4, (42, 43, 44))
         """
         from hpo.study.building import content_of  # these import this class
         from hpo.study.functions import find_function

@@ -49,6 +49,13 @@ class Float(SpaceDimension):
         log: whether values are drawn on a logarithmic scale.
         step: distance between neighboring values; None: any value between the bounds.
         when: values or ranges (`>= 2`) of other params, by name, under which this one exists.
+
+    Example:
+        >>> import hpo
+        >>> print(hpo.Float(1e-4, 1e-1, log=True))
+        float 0.0001 .. 0.1 log
+        >>> print(hpo.Float(0.5, 0.99, when={"optimizer": "sgd"}))
+        float 0.5 .. 0.99 when optimizer is "sgd"
     """
 
     low: float
@@ -76,6 +83,13 @@ class Int(SpaceDimension):
         log: whether values are drawn on a logarithmic scale.
         step: distance between neighboring values; None: every whole number between the bounds.
         when: values or ranges (`>= 2`) of other params, by name, under which this one exists.
+
+    Example:
+        >>> import hpo
+        >>> print(hpo.Int(16, 256, log=True))
+        int 16 .. 256 log
+        >>> print(hpo.Int(32, 128, step=32))
+        int 32 .. 128 step 32
     """
 
     low: int
@@ -100,6 +114,11 @@ class Choice(SpaceDimension):
     Attributes:
         values: distinct numbers, texts, True or False.
         when: values or ranges (`>= 2`) of other params, by name, under which this one exists.
+
+    Example:
+        >>> import hpo
+        >>> print(hpo.Choice(["adam", "sgd"]))
+        choice "adam", "sgd"
     """
 
     values: Sequence[Value]

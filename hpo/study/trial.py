@@ -33,6 +33,7 @@ class Trial:
         code: digest of the code that it was trained with; None: unknown.
         not_reproducible: why its params or its pruning may not follow from the seeds; None: they do, as far as known.
         vector: values of all objectives, in the order of the study; empty with one objective, or without a value.
+        optuna: exact version of Optuna that proposed it; None: unknown, or it was imported.
     """
 
     number: int
@@ -48,10 +49,11 @@ class Trial:
     code: str | None = None
     not_reproducible: str | None = None
     vector: tuple[float, ...] = ()
+    optuna: str | None = None
 
     def plain(self) -> dict[str, object]:
         """Returns it as plain values for JSON."""
-        return {name: value for name, value in asdict(self).items() if name != "vector" or value}
+        return {name: value for name, value in asdict(self).items() if value or name not in ("vector", "optuna")}
 
     @property
     def is_feasible(self) -> bool:

@@ -48,6 +48,23 @@ class Context:
         keeps: whether artifacts are kept, as they are in a promotion, and in a search if asked for.
         trial: the training as an Optuna trial: `ctx.trial.suggest_float("lr", 1e-4, 1e-1)`.
         objective: the study's objective, for the trainable's own rules such as early stopping.
+
+    Example:
+        >>> import hpo
+        >>> def train(lr: float, *, ctx: hpo.Context):
+        ...     start = ctx.streams.init.numpy().normal()
+        ...     for epoch in ctx.epochs():
+        ...         yield {"val_loss": (start - 1.0) ** 2 * (1 - lr) ** epoch}
+        >>> study = hpo.Study(
+        ...     name="fall",
+        ...     trainable=train,
+        ...     objective=hpo.minimize("val_loss"),
+        ...     space={"lr": hpo.Float(0.01, 1.0, log=True)},
+        ...     search={"trials": 2, "budget": 3},
+        ... )
+        >>> config = hpo.RunConfig(storage="sqlite:///fall.db", backend="local")
+        >>> hpo.run(study, config, progress=False).count("complete")
+        2
     """
 
     def __init__(

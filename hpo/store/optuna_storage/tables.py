@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages._rdb import models  # its only description of the tables; the exact version is pinned
+from optuna.storages._rdb import models  # its only description of the tables
 
 from hpo.core.errors import StorageUnavailable
 from hpo.store import Library, ensure, make_engine

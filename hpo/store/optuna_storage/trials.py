@@ -27,6 +27,9 @@ EXTERNAL = "hpo:external"
 CODE = "hpo:code"
 """The trial's attribute with the digest of its code."""
 
+OPTUNA_VERSION = "hpo:optuna"
+"""The trial's attribute with the exact version of Optuna whose sampler proposed it."""
+
 DOUBTS = "hpo:not-reproducible"
 """The trial's attribute that says why its params may not follow from the seeds."""
 
@@ -57,6 +60,7 @@ def trial_of(frozen: FrozenTrial) -> Trial:
         origin=_origin(frozen),
         code=frozen.user_attrs.get(CODE),
         not_reproducible=frozen.user_attrs.get(DOUBTS),
+        optuna=frozen.user_attrs.get(OPTUNA_VERSION),
     )
 
 
