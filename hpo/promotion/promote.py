@@ -153,13 +153,9 @@ def promote(study: Study | str, config: RunConfig | None, options: PromotionOpti
         UsageError: if an option cannot be used; nothing was written.
 
     Example:
-        >>> import hpo
         >>> study = hpo.Study(
-        ...     name="bowl",
-        ...     trainable="fit:train",
-        ...     objective=hpo.maximize("val_acc"),
-        ...     space={"x": hpo.Float(0.0, 1.0)},
-        ...     search={"trials": 4, "budget": 1},
+        ...     name="bowl", trainable="fit:train", objective=hpo.maximize("val_acc"),
+        ...     space={"x": hpo.Float(0.0, 1.0)}, search={"trials": 4, "budget": 1},
         ... )
         >>> config = hpo.RunConfig(storage="sqlite:///bowl.db", backend="local")
         >>> searched = hpo.run(study, config, progress=False)

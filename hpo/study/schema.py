@@ -199,13 +199,9 @@ class Study(Table):
             UsageError: if the trainable is callable but not a function.
 
         Example:
-            >>> import hpo
             >>> study = hpo.Study(
-            ...     name="bowl",
-            ...     trainable="fit:train",
-            ...     objective=hpo.maximize("val_acc"),
-            ...     space={"x": hpo.Float(0.0, 1.0)},
-            ...     search={"trials": 4, "budget": 1},
+            ...     name="bowl", trainable="fit:train", objective=hpo.maximize("val_acc"),
+            ...     space={"x": hpo.Float(0.0, 1.0)}, search={"trials": 4, "budget": 1},
             ... )
             >>> study.objective.metric, study.search.trials, study.promotion.seeds
             ('val_acc', 4, (42, 43, 44))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import doctest
-import importlib
 import sys
 
 import pytest
 
 import hpo
-from hpo.training.context import Context
 
 TRAINABLE = '''\
 """A training of one epoch whose value depends on its seed."""
@@ -36,11 +34,9 @@ def examples():
     """Returns every public docstring with an example, by name."""
     finder, found = doctest.DocTestFinder(), {}
     for name in sorted({*hpo.__all__}):
-        module = importlib.import_module(hpo._MODULE_OF[name])
-        for test in finder.find(getattr(hpo, name), name, module=False, globs={}):
+        for test in finder.find(getattr(hpo, name), name, module=False, globs={"hpo": hpo}):
             if test.examples:
                 found[test.name] = test
-        assert module is not None
     return found
 
 
