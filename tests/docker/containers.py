@@ -37,7 +37,8 @@ bin=$(echo /usr/lib/postgresql/*/bin) data=/var/lib/postgresql/data
 if [ ! -s "$data/PG_VERSION" ]; then
     install --directory --owner=postgres --group=postgres --mode=0700 "$data"
     cp "$POSTGRES_PASSWORD_FILE" /tmp/password && chown postgres /tmp/password
-    su postgres -c "$bin/initdb --encoding=UTF8 --locale=C.UTF-8 --username=$POSTGRES_USER --pwfile=/tmp/password --auth-host=scram-sha-256 $data"
+    options="--encoding=UTF8 --locale=C.UTF-8 --pwfile=/tmp/password --auth-host=scram-sha-256"
+    su postgres -c "$bin/initdb $options --username=$POSTGRES_USER $data"
     rm /tmp/password
     echo "host all all all scram-sha-256" >> "$data/pg_hba.conf"
     su postgres -c "$bin/pg_ctl -D $data -w -o '-c listen_addresses= ' start"

@@ -6,10 +6,12 @@ import csv
 import hashlib
 import json
 import shutil
+import sqlite3
 import threading
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 
 import hpo
@@ -397,3 +399,14 @@ def test_ray_matches_local_backend(curve, config, ray_slots, tmp_path):
         assert (one / "val_predictions.csv").read_bytes() == (two / "val_predictions.csv").read_bytes()
         digests = [json.loads((path / "summary.json").read_text())["hpo"]["digests"] for path in (one, two)]
         assert digests[0] == digests[1]
+
+
+def test_another_optuna_is_remarked(curve, config):
+    study = curve(search={"trials": 2})
+    hpo.run(study, config)
+    with sqlite3.connect(config.storage.removeprefix("sqlite:///")) as connection:
+        connection.execute("UPDATE trial_user_attributes SET value_json = '\"5.9.0\"' WHERE key = 'hpo:optuna'")
+    found = hpo.run(curve(search={"trials": 3}), config).trials
+    assert [one.optuna for one in found] == ["5.9.0", "5.9.0", optuna.__version__]
+    assert "continues a search of Optuna 5.9.0" in found[2].not_reproducible
+    assert found[0].not_reproducible is None
