@@ -236,7 +236,7 @@ def test_long_steps_stay_with_their_worker(ray_slots, tmp_path, monkeypatch, cap
     """Other slots are idle meanwhile: a worker that is silent for its whole first step has its job all the same."""
     from hpo.backends.ray import RayBackend
 
-    monkeypatch.setattr("hpo.backends.ray.bridge.STARVED_SECONDS", 1.0)
+    monkeypatch.setattr("hpo.backends.bridge.STARVED_SECONDS", 1.0)
     job = Job(trial=0, params={"x": 0.1, "flags": str(tmp_path)}, seed=41, budget=2)
     source, stop = Jobs([job]), threading.Event()
     guard = threading.Timer(300, stop.set)

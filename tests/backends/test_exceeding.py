@@ -186,7 +186,7 @@ def test_ignored_interrupts_end_the_process(tmp_path):
 def test_limits_on_ray(ray_slots, tmp_path, monkeypatch, fault, limits, reason):
     from hpo.backends.ray import RayBackend
 
-    monkeypatch.setattr("hpo.backends.ray.bridge.STUCK_SECONDS", 2.0)
+    monkeypatch.setattr("hpo.backends.bridge.STUCK_SECONDS", 2.0)
     source = Jobs(fault)
     RayBackend(tmp_path, 2).run(source, REF, Resources(**limits), threading.Event())
     assert_first_failed(source, reason)

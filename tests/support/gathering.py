@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
+from hpo.backends.bridge import WorkerBridge
 from hpo.backends.ray import RayBackend, backend
-from hpo.backends.ray.bridge import TuneBridge
 from hpo.core.protocols import WAIT
 
 
@@ -17,11 +17,11 @@ class GatheringBackend(RayBackend):
         self._count = slots
 
     def run(self, source, trainable, resources, stop):
-        with patch.object(backend, "TuneBridge", lambda *given: GatheringBridge(self._count, *given)):
+        with patch.object(backend, "WorkerBridge", lambda *given: GatheringBridge(self._count, *given)):
             super().run(source, trainable, resources, stop)
 
 
-class GatheringBridge(TuneBridge):
+class GatheringBridge(WorkerBridge):
     """Until all workers have answered, each has an idle trial; an idle trial never ends while there is no job."""
 
     def __init__(self, count, *given):

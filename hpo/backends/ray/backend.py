@@ -10,17 +10,15 @@ from pathlib import Path
 import ray
 from ray import tune
 
-from hpo.backends.ray.bridge import TuneBridge
+from hpo.backends.bridge import WorkerBridge
 from hpo.backends.ray.tune_hooks import BridgeScheduler, BridgeSearcher, BridgeStopper, SilentProgress
-from hpo.backends.ray.worker import Task, Worker
+from hpo.backends.ray.worker import Worker
+from hpo.backends.worker import CHUNK_SECONDS, Task
 from hpo.core.errors import BackendError, UsageError
 from hpo.core.protocols import JobSource, Resources, Stop, TrainableRef
 from hpo.core.records import Evaluation, Job
 from hpo.study.functions import prepare_to_ship
 from hpo.training import discard_checkpoint, is_url, work_dir
-
-CHUNK_SECONDS = 0.2
-"""How long a worker trains before its next update; short epochs are sent together."""
 
 
 class RayBackend:
@@ -59,7 +57,7 @@ class RayBackend:
             halt=f"halt-{name}",
         )
         worker = _with_function(trainable)
-        bridge = TuneBridge(source, idle, stop, self._finished)
+        bridge = WorkerBridge(source, idle, stop, self._finished)
         try:
             tune.run(
                 tune.with_resources(worker, {"cpu": resources.cpu, "gpu": resources.gpu}),

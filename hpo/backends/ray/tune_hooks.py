@@ -1,4 +1,17 @@
-"""The searcher, scheduler, stopper and progress callback of Ray Tune; the first three pass on to the bridge."""
+"""The searcher, scheduler, stopper and progress callback of Ray Tune; the first three pass on to the bridge.
+
+Three rules keep K workers alive by Tune's public interface alone:
+
+1. The scheduler chooses no trial itself (`choose_trial_to_run` returns None). The answer of FIFOScheduler makes Tune
+   hand a finished trial's actor to a trial whose own actor is still starting, and cancel that actor; with short trials
+   the work collapses to one worker without a word.
+2. `suggest` never answers None while a slot is free and the source has jobs. When the source waits, the slot gets an
+   idle trial, which keeps the worker with its imports and its data alive and ends as soon as there is a job. Once the
+   source is done the answer is None, not FINISHED, for as long as jobs are out: a worker may die, and another one has
+   to go on with its job.
+3. An idle trial gives its worker to a job that has been without one for long: after a machine was lost fewer trials
+   than slots can run, and idle ones would keep the rest while the source waits for that very job.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +24,16 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from hpo.backends.ray.bridge import TuneBridge
+from hpo.backends.bridge import WorkerBridge
 from hpo.backends.ray.deaths import describe_death, error_text
-from hpo.backends.ray.worker import Task, WorkerMessage, WorkerNotRestored
+from hpo.backends.worker import Task, WorkerMessage, WorkerNotRestored
 from hpo.core.protocols import DONE
 
 
 class BridgeSearcher(Searcher):
     """What Tune takes for a search algorithm: it gets its trials from the bridge. It has no state to save."""
 
-    def __init__(self, bridge: TuneBridge) -> None:
+    def __init__(self, bridge: WorkerBridge) -> None:
         super().__init__()
         self._bridge = bridge
 
@@ -54,7 +67,7 @@ class BridgeSearcher(Searcher):
 class BridgeScheduler(FIFOScheduler):
     """Stops a Tune trial when its job is over: complete, failed and pruned end on one path."""
 
-    def __init__(self, bridge: TuneBridge) -> None:
+    def __init__(self, bridge: WorkerBridge) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's
         self._bridge = bridge
 
@@ -98,7 +111,7 @@ def _running(tune_controller: Any) -> dict[str, Any]:
 class BridgeStopper(tune.Stopper):
     """Ends all trials when the bridge closes. Jobs that were running stay open, and the next run goes on with them."""
 
-    def __init__(self, bridge: TuneBridge | None) -> None:
+    def __init__(self, bridge: WorkerBridge | None) -> None:
         self._bridge = bridge
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:

@@ -1,16 +1,6 @@
-"""Between Tune's trials and a source; `tune_hooks` has the searcher, scheduler and stopper by which Tune asks.
+"""Between a source and worker processes: what each of them is to do, and what becomes of what it says.
 
-Three rules keep K workers alive by Tune's public interface alone:
-
-1. The scheduler chooses no trial itself (`choose_trial_to_run` returns None). The answer of FIFOScheduler makes Tune
-   hand a finished trial's actor to a trial whose own actor is still starting, and cancel that actor; with short trials
-   the work collapses to one worker without a word.
-2. `suggest` never answers None while a slot is free and the source has jobs. When the source waits, the slot gets an
-   idle trial, which keeps the worker with its imports and its data alive and ends as soon as there is a job. Once the
-   source is done the answer is None, not FINISHED, for as long as jobs are out: a worker may die, and another one has
-   to go on with its job.
-3. An idle trial gives its worker to a job that has been without one for long: after a machine was lost fewer trials
-   than slots can run, and idle ones would keep the rest while the source waits for that very job.
+A trial is what a backend calls the time that a worker spends on one task; with Ray Tune it is one of Tune's trials.
 """
 
 from __future__ import annotations
@@ -24,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from hpo.backends.grace import Pace
-from hpo.backends.ray.worker import Task, WorkerMessage, exceeded_limit
+from hpo.backends.worker import Task, WorkerMessage, exceeded_limit
 from hpo.core.errors import RetryLater
 from hpo.core.limits import TIME, time_of
 from hpo.core.protocols import DONE, WAIT, Done, JobSource, Stop, TrainableRef, Wait
@@ -39,7 +29,7 @@ STUCK_SECONDS = 10.0
 """How much longer than its time limit a worker may be silent; by then it has ended itself, if it can."""
 
 LONGEST_ROUND = 1.0
-"""Seconds that one of Tune's rounds adds to the silence of a worker at most."""
+"""Seconds that one round of a backend adds to the silence of a worker at most."""
 
 STARVED_SECONDS = 20.0
 """How long a job may be without a worker before an idle one is given up for it; longer than a worker takes to start."""
@@ -83,8 +73,8 @@ class _OpenJob:
 
 
 @dataclass
-class TuneBridge:
-    """Hands the source's jobs to Tune's trials and what their workers say to the source.
+class WorkerBridge:
+    """Hands the source's jobs to the trials of a backend and what their workers say to the source.
 
     While the database is away the workers go on: what they say is kept, and a job that is over gives its slot back.
 
@@ -103,7 +93,7 @@ class TuneBridge:
     finished: Callable[[Evaluation], None]
     overdue: tuple[Job, ...] = ()
     fault: Exception | None = None
-    _open: dict[str, _OpenJob | None] = field(default_factory=dict)  # by Tune's trial id; None: idle
+    _open: dict[str, _OpenJob | None] = field(default_factory=dict)  # by trial; None: idle
     _untold: deque[_OpenJob] = field(default_factory=deque)  # over, and not told yet
     _without_worker: deque[_OpenJob] = field(default_factory=deque)  # their worker died
     _ready: Job | None = None  # asked for and not yet handed out
@@ -143,10 +133,10 @@ class TuneBridge:
         A worker notices the limit itself, unless its training blocks all of its threads.
 
         Args:
-            running: Tune's ids of the trials whose workers have started.
+            running: ids of the trials whose workers have started.
         """
         now, late = time.monotonic(), []
-        # A round that took long, e.g. because the database is away, says nothing: messages may wait in Tune.
+        # A round that took long, e.g. because the database is away, says nothing: messages may wait.
         passed, self._looked = min(now - self._looked, LONGEST_ROUND), now
         if self.idle.resources.time is None:
             return []
@@ -170,7 +160,7 @@ class TuneBridge:
         """Returns what the new trial is to do.
 
         `WAIT`: nothing now, and no worker is kept for it. The source has no more jobs, but those that are out can come
-        back when their worker dies, so Tune must not be told of the end before they are over.
+        back when their worker dies, so a backend must not be told of the end before they are over.
         """
         answer = self._peek()
         if answer is DONE:
@@ -190,7 +180,7 @@ class TuneBridge:
         """Passes a worker's message on to the job's tracker, and the evaluation of a finished job to the source.
 
         Returns:
-            Whether Tune is to end this trial: its job is over, or it is idle and there is a job to begin.
+            Whether to end this trial: its job is over, or it is idle and there is a job to begin.
         """
         out = self._open.get(trial_id)
         if out is None or message.update is None:
@@ -215,7 +205,7 @@ class TuneBridge:
         """Takes a job back from a trial that has been without a worker for long, and returns the trial.
 
         Args:
-            running: Tune's ids of the trials whose workers have started. They may be silent for their whole first step.
+            running: ids of the trials whose workers have started. They may be silent for their whole first step.
         """
         for trial_id, out in self._open.items():
             if out is not None and out.starves and trial_id not in running:
@@ -228,7 +218,7 @@ class TuneBridge:
         """Takes back the job of a worker that died: another one goes on with it, unless too many have died over it.
 
         Args:
-            trial_id: Tune's id of the worker.
+            trial_id: id of its trial.
             reason: in Ray's words; empty: none that concerns the job.
             counts: whether it may be the job's doing; a node that was taken away is not.
         """
@@ -250,7 +240,7 @@ class TuneBridge:
         self._peek()  # tells it
 
     def trial_ended(self, trial_id: str) -> None:
-        """Removes a Tune trial that is over, idle or stopped.
+        """Removes a trial that is over, idle or stopped.
 
         Tune may end one of its own accord; its job then goes to another worker, as if this one had died.
         """
