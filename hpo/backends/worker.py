@@ -78,6 +78,10 @@ class TrainingWorker:
         """Whether there is no training."""
         return self._training is None
 
+    def listening(self) -> AbstractContextManager[None]:
+        """Returns a block in which user code runs before there is a task; the first task gets what it prints."""
+        return self._prints.captured()
+
     def take(self, task: Task, function: Callable[..., object] | None = None) -> None:
         """Begins a task, after the end of the one before.
 

@@ -1,4 +1,4 @@
-"""One suite for both backends, and what only Ray has to show."""
+"""One suite for all backends, and what only some of them have to show."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import sys
 import threading
 import time
 from collections import deque
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from hpo.backends.local import LocalBackend
+from hpo.backends.processes import ProcessBackend, ProcessPool
 from hpo.core.errors import BackendError, StorageAway, UsageError
 from hpo.core.protocols import DONE, WAIT, Decision, Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
@@ -67,7 +69,18 @@ def ref(path="toys.curve:train", metric="val"):
     return TrainableRef(path=path, root=str(PROJECT), objective=Objective(metric=metric))
 
 
-@pytest.fixture(params=["local", pytest.param("ray", marks=[pytest.mark.ray])])
+BACKENDS = ["local", "processes", pytest.param("ray", marks=[pytest.mark.ray])]
+WITH_WORKERS = BACKENDS[1:]
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """Two worker processes, which last as long as the tests of this file."""
+    with closing(ProcessPool([{}, {}])) as made:
+        yield made
+
+
+@pytest.fixture(params=BACKENDS)
 def run(request, tmp_path):
     """Runs a source on one of the backends."""
 
@@ -82,21 +95,46 @@ def run(request, tmp_path):
         RayBackend(tmp_path, 2).run(source, trainable or ref(), resources, stop or threading.Event())
         return source
 
+    def processes(source, trainable=None, stop=None):
+        pool = request.getfixturevalue("pool")
+        ProcessBackend(tmp_path, pool).run(source, trainable or ref(), Resources(), stop or threading.Event())
+        return source
+
     if request.param == "local":
         return local
+    if request.param == "processes":
+        return processes
     request.getfixturevalue("ray_slots")
     return ray
 
 
-@pytest.fixture(params=["local", pytest.param("ray", marks=[pytest.mark.ray])])
+@pytest.fixture(params=BACKENDS)
 def backend(request, tmp_path):
     """Each of the backends, with two slots where it can have them."""
-    if request.param == "local":
-        return LocalBackend(tmp_path)
-    request.getfixturevalue("ray_slots")
-    from hpo.backends.ray import RayBackend
+    return LocalBackend(tmp_path) if request.param == "local" else with_workers(request, request.param)(tmp_path, 2)
 
-    return RayBackend(tmp_path, 2)
+
+@pytest.fixture(params=WITH_WORKERS)
+def working(request):
+    """Returns each of the backends with worker processes; called with its folder and up to four slots."""
+    return with_workers(request, request.param)
+
+
+def with_workers(request, name):
+    if name == "ray":
+        request.getfixturevalue("ray_slots")
+        from hpo.backends.ray import RayBackend
+
+        return RayBackend
+
+    def made(work, slots):
+        pool = request.getfixturevalue("pool")
+        if slots > pool.slots:
+            pool = ProcessPool([{}] * slots)
+            request.addfinalizer(pool.close)
+        return ProcessBackend(work, pool, slots)
+
+    return made
 
 
 @pytest.mark.slow("ray")
@@ -269,10 +307,7 @@ def test_stopped_jobs_resume(run, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-def test_workers_checkpoint_to_a_url_on_stop(ray_slots, tmp_path):
-    from hpo.backends.ray import RayBackend
-
+def test_workers_checkpoint_to_a_url_on_stop(working, tmp_path):
     stop, made = threading.Event(), jobs(2, budget=12, nap=1.0, flags=str(tmp_path))  # workers look every two seconds
 
     class Stops(Jobs):
@@ -281,13 +316,13 @@ def test_workers_checkpoint_to_a_url_on_stop(ray_slots, tmp_path):
                 stop.set()
             return super().report(job, step, value)
 
-    backend = RayBackend(f"file://{tmp_path / 'kept'}", 2)
+    backend = working(f"file://{tmp_path / 'kept'}", 2)
     source = Stops(made)
     backend.run(source, ref(), Resources(), stop)
     assert len(source.evaluations) == 0
     assert len(list((tmp_path / "kept").rglob("checkpoint.pt"))) == 2
     again = Jobs(made)
-    RayBackend(f"file://{tmp_path / 'kept'}", 2).run(again, ref(), Resources(), threading.Event())
+    working(f"file://{tmp_path / 'kept'}", 2).run(again, ref(), Resources(), threading.Event())
     assert {len(evaluation.reports) for evaluation in again.evaluations.values()} == {12}
     for job in made:
         assert trained(tmp_path, job) == list(range(1, 13))
@@ -414,10 +449,8 @@ def test_backends_give_equal_evaluations(ray_slots, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-def test_short_jobs_use_all_workers(ray_slots, tmp_path):
+def test_short_jobs_use_all_workers(working, tmp_path):
     """Tune as it comes hands a finished trial's worker to the next one and cancels the worker that is starting."""
-    from hpo.backends.ray import RayBackend
 
     class UntilAllWork(Jobs):
         """Hands out jobs until four processes have worked, or so many jobs that one process had all the time."""
@@ -429,71 +462,60 @@ def test_short_jobs_use_all_workers(ray_slots, tmp_path):
             return {evaluation.reports[0].metrics["pid"] for evaluation in self.evaluations.values()}
 
     source = UntilAllWork(jobs(1500, budget=1, nap=0.02))
-    RayBackend(tmp_path, 4).run(source, ref(), Resources(), threading.Event())
+    working(tmp_path, 4).run(source, ref(), Resources(), threading.Event())
     assert len(source.pids()) == 4
     assert len(source.evaluations) < 1500
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-def test_killed_workers_resume_their_jobs(ray_slots, tmp_path):
-    from hpo.backends.ray import RayBackend
-
+def test_killed_workers_resume_their_jobs(working, tmp_path, request):
     made = [Job(trial=n, params={"x": 0.1 * n}, seed=41, budget=5) for n in range(3)]
     made[1] = Job(trial=1, params={"x": 0.1, "fault": "kill-once", "flags": str(tmp_path)}, seed=41, budget=5)
     source = Jobs(made)
-    RayBackend(tmp_path / "work", 2).run(source, ref(), Resources(), threading.Event())
+    working(tmp_path / "work", 2).run(source, ref(), Resources(), threading.Event())
     assert {evaluation.status for evaluation in source.evaluations.values()} == {Status.COMPLETE}
     undisturbed = Jobs([Job(trial=1, params={"x": 0.1}, seed=41, budget=5)])
     LocalBackend(tmp_path / "local").run(undisturbed, ref(), Resources(), threading.Event())
     assert source.evaluations[1].value == undisturbed.evaluations[1].value
     [remark] = source.evaluations[1].remarks
-    assert "SIGSEGV" in remark, "the end of Ray's own account is kept"
+    how = {"ray": "SIGSEGV", "processes": "its process was ended by SIGKILL"}[request.node.callspec.params["working"]]
+    assert how in remark, "the end of Ray's own account is kept"
     assert remark.startswith("went on in another worker after one had died: ")
     pids = [report.metrics["pid"] for report in source.evaluations[1].reports]
     assert len(set(pids)) == 2
 
 
 @pytest.mark.slow
-@pytest.mark.ray
 @pytest.mark.parametrize("count", [1, 3])
-def test_the_last_job_survives_its_worker(ray_slots, tmp_path, count):
+def test_the_last_job_survives_its_worker(working, tmp_path, count):
     """The source has nothing more to hand out and the other slot is idle when the worker dies, twice."""
-    from hpo.backends.ray import RayBackend
-
     made = [Job(trial=n, params={"x": 0.1 * n}, seed=41, budget=3) for n in range(count)]
     params = {"x": 0.9, "fault": "kill-each-once", "nap": 0.5, "flags": str(tmp_path)}
     made[-1] = Job(trial=count - 1, params=params, seed=41, budget=3)
     source = Brief(made)
-    RayBackend(tmp_path / "work", 2).run(source, ref(), Resources(), threading.Event())
+    working(tmp_path / "work", 2).run(source, ref(), Resources(), threading.Event())
     assert sorted(source.evaluations) == list(range(count))
     assert {evaluation.status for evaluation in source.evaluations.values()} == {Status.COMPLETE}
     assert len({report.metrics["pid"] for report in source.evaluations[count - 1].reports}) >= 2
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-def test_jobs_that_kill_workers_fail(ray_slots, tmp_path):
-    from hpo.backends.ray import RayBackend
-
+def test_jobs_that_kill_workers_fail(working, tmp_path):
     made = [Job(trial=n, params={"x": 0.1 * n}, seed=41, budget=3) for n in range(4)]
     made[0] = Job(trial=0, params={"x": 0.1, "fault": "kill"}, seed=41, budget=3)
     source = Jobs(made)
-    RayBackend(tmp_path, 2).run(source, ref(), Resources(max_attempts=2), threading.Event())
+    working(tmp_path, 2).run(source, ref(), Resources(max_attempts=2), threading.Event())
     assert source.evaluations[0].status is Status.FAILED
     assert "2 workers died while they trained it; the last: " in source.evaluations[0].error
     assert [source.evaluations[n].status for n in (1, 2, 3)] == [Status.COMPLETE] * 3
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-def test_printed_text_reaches_the_driver(ray_slots, tmp_path, capsys):
-    from hpo.backends.ray import RayBackend
-
+def test_printed_text_reaches_the_driver(working, tmp_path, capsys):
     params = {"x": 0.5}
     made = [Job(trial=n, params=params, seed=41 + n, budget=2, stage=Stage.PROMOTION) for n in range(2)]
     source = Jobs(made)
-    RayBackend(tmp_path, 1).run(source, ref("toys.curve:train_talks"), Resources(), threading.Event())
+    working(tmp_path, 1).run(source, ref("toys.curve:train_talks"), Resources(), threading.Event())
     shown = [line for line in capsys.readouterr().err.splitlines() if line.startswith("trial ")]
     wanted = ["begins with 0.5", "half a line, and the rest of 1", "only 1 rows", "half a line, and the rest of 2"]
     for trial in (0, 1):
@@ -506,22 +528,16 @@ def test_printed_text_reaches_the_driver(ray_slots, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-def test_unrestored_workers_cost_no_attempt(ray_slots, tmp_path):
-    from hpo.backends.ray import RayBackend
-
+def test_unrestored_workers_cost_no_attempt(working, tmp_path):
     source = Jobs(jobs(5, budget=1))
     resources = Resources(max_attempts=1)
-    RayBackend(tmp_path, 1).run(source, ref("toys.curve:train_unrestored"), resources, threading.Event())
+    working(tmp_path, 1).run(source, ref("toys.curve:train_unrestored"), resources, threading.Event())
     assert {evaluation.status for evaluation in source.evaluations.values()} == {Status.COMPLETE}
     assert [one.remarks for one in source.evaluations.values() if "another worker" in str(one.remarks)] == []
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-def test_workers_continue_during_an_outage(ray_slots, tmp_path):
-    from hpo.backends.ray import RayBackend
-
+def test_workers_continue_during_an_outage(working, tmp_path):
     away = threading.Event()
     heard = {}
 
@@ -535,7 +551,7 @@ def test_workers_continue_during_an_outage(ray_slots, tmp_path):
             return super().report(job, step, value)
 
     source = Slow(jobs(1, budget=8, nap=0.6))
-    RayBackend(tmp_path, 1).run(source, ref(), Resources(), threading.Event())
+    working(tmp_path, 1).run(source, ref(), Resources(), threading.Event())
     reports = source.evaluations[0].reports
     meanwhile = [report.step for report in reports if heard["since"] < report.at < heard["since"] + 4]
     assert len(meanwhile) >= 4, "epochs of 0.3 s on average went on for the 4 s that nobody listened"
@@ -567,13 +583,10 @@ def test_workers_isolate_trainings(run):
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-def test_workers_with_threads_are_replaced(ray_slots, tmp_path, capfd):
-    from hpo.backends.ray import RayBackend
-
+def test_workers_with_threads_are_replaced(working, tmp_path, capfd):
     first = Job(trial=0, params={"x": 0.1, "leave": "thread"}, seed=41, budget=1)
     source = Jobs([first, *(Job(trial=n, params={"x": 0.1}, seed=41, budget=1) for n in (1, 2))])
-    RayBackend(tmp_path, 1).run(source, ref("toys.nasty:train"), Resources(), threading.Event())
+    working(tmp_path, 1).run(source, ref("toys.nasty:train"), Resources(), threading.Event())
     assert [source.evaluations[n].status for n in range(3)] == [Status.COMPLETE] * 3
     assert [source.evaluations[n].remarks for n in range(3)] == [()] * 3
     said = capfd.readouterr().err

@@ -13,11 +13,11 @@ from ray import tune
 from hpo.backends.bridge import WorkerBridge
 from hpo.backends.ray.tune_hooks import BridgeScheduler, BridgeSearcher, BridgeStopper, SilentProgress
 from hpo.backends.ray.worker import Worker
+from hpo.backends.shipping import ship
 from hpo.backends.worker import CHUNK_SECONDS, Task
-from hpo.core.errors import BackendError, UsageError
+from hpo.core.errors import BackendError
 from hpo.core.protocols import JobSource, Resources, Stop, TrainableRef
 from hpo.core.records import Evaluation, Job
-from hpo.study.functions import prepare_to_ship
 from hpo.training import discard_checkpoint, is_url, work_dir
 
 
@@ -94,16 +94,8 @@ def _with_function(trainable: TrainableRef) -> type[tune.Trainable]:
     Raises:
         UsageError: if Ray cannot ship the function.
     """
-    if trainable.function is None:
+    shipped = ship(trainable, ray.put, "Ray", "use backend='local'")
+    if shipped is None:
         return Worker
-    prepare_to_ship(trainable.function)
-    try:
-        shipped = ray.put(trainable.function)
-    except Exception as error:  # whatever an object of the user's raises that is to be copied
-        raise UsageError(
-            f"trainable {trainable.path!r} uses something that Ray cannot copy to its workers: "
-            f"{str(error).strip().splitlines()[0]}. Make it inside the function, put the function into a module of the "
-            "project, or use backend='local'"
-        ) from error
     # in a list, so that a worker takes it only once it finds the project's modules
     return tune.with_parameters(Worker, shipped=[shipped])  # type: ignore[no-any-return]  # Ray's

@@ -14,12 +14,10 @@ from pathlib import Path
 import psutil
 
 from hpo.core.errors import TrainableError
+from hpo.core.groups import GroupWatchdog, signal_group
 
 POLL_SECONDS = 0.05
 """Seconds between two checks whether the processes have ended."""
-
-_WATCHDOG = 'read _; kill -s KILL -- "-$0"'
-"""Shell script that waits until its stdin is closed, and then kills a process group."""
 
 
 @contextmanager
@@ -56,37 +54,14 @@ def running(
             raise TrainableError(_start_error(arguments[0], error)) from error
     watchdog = None
     try:
-        watchdog = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCHDOG, str(process.pid)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        watchdog = GroupWatchdog(process.pid)
         yield process
     finally:
         try:
             _end(process, grace)
         finally:
             if watchdog is not None:
-                watchdog.kill()
-                watchdog.wait()
-                with suppress(OSError):
-                    watchdog.stdin.close()  # type: ignore[union-attr]  # stdin is a pipe
-
-
-def describe_end(code: int) -> str:
-    """Returns a description of how a program ended.
-
-    Args:
-        code: return code as in `subprocess`; a negative one is the number of a signal.
-    """
-    if code >= 0:
-        return f"ended with exit code {code}"
-    with suppress(ValueError):
-        name = signal.Signals(-code).name
-        return f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return f"was ended by signal {-code}"
+                watchdog.end()
 
 
 def _start_error(program: str, error: OSError | ValueError) -> str:
@@ -105,21 +80,16 @@ def _end(process: subprocess.Popen[bytes], grace: float) -> None:
     started = _descendants(process.pid)
     try:
         if process.poll() is None:
-            _signal(process, signal.SIGTERM)
+            signal_group(process.pid, signal.SIGTERM)
             end = time.monotonic() + grace
             while time.monotonic() < end and (process.poll() is None or _has_members(process.pid)):
                 time.sleep(POLL_SECONDS)
     finally:  # Ctrl-C ends the waiting
-        _signal(process, signal.SIGKILL)
+        signal_group(process.pid, signal.SIGKILL)
         for child in started:
             with suppress(psutil.Error):
                 child.kill()
         process.wait()
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS raises it for a group of zombies
-        os.killpg(process.pid, number)
 
 
 def _descendants(pid: int) -> list[psutil.Process]:

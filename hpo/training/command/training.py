@@ -15,11 +15,12 @@ from typing import Any
 from hpo.core.code import Code
 from hpo.core.command import Command, arguments, plain_text
 from hpo.core.errors import TrainableError
+from hpo.core.groups import describe_end
 from hpo.core.isolation import working_folder
 from hpo.core.records import Job, Metrics, Value, canonical_json, digest
 from hpo.core.redaction import driver_variables
 from hpo.seeds.streams import STREAMS
-from hpo.training.command.process import describe_end, running
+from hpo.training.command.process import running
 from hpo.training.command.reports import StepMissing, StepReader, Tail, last_values, missing_metric_message, rows_of
 from hpo.training.context import Context
 
