@@ -55,8 +55,7 @@ class LocalBackend:
         if resources.limited and not can_interrupt():
             raise UsageError(
                 "[resources] time and memory need a training that can be interrupted: in this process only the main "
-                "thread can; call hpo there, or use the backend ray (--backend ray), which trains in processes of "
-                "their own"
+                "thread can; call hpo there, or train in processes of their own: concurrency=1 (--concurrency 1)"
             )
         try:
             while not stop.is_set() and (answer := with_retries(source.ask, stop)) is not DONE:

@@ -107,7 +107,7 @@ def folder_for_sockets(wanted: str | None = None) -> Path:
     raise UsageError(
         f"no suitable folder for Ray's sockets in {wanted or ', '.join(dict.fromkeys(usual))}: expected a writable one "
         f"with a path of at most {longest} characters; set {'RAY_TMPDIR' if wanted else 'TMPDIR'} to a "
-        "shorter one, or run one training at a time without Ray: --backend local"
+        "shorter one, or train without Ray: --backend local, with --concurrency N for N trainings at a time"
     )
 
 

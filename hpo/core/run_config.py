@@ -62,8 +62,9 @@ class RunConfig:
         storage: database URL, SQLite or Postgres, on a command line without a password; default: sqlite:///hpo.db.
         outputs: folder for <study>/results_N.
         work: folder or URL for checkpoints and artifacts, shared by all machines; default: .work in the outputs.
-        backend: ray: on the workers of Ray Tune; local: one job at a time in this process.
-        concurrency: maximum concurrent trainings under Ray; default: as many as fit.
+        backend: ray: on the workers of Ray Tune; local: on this machine without Ray, one training at a time in this
+            process, or with concurrency in worker processes.
+        concurrency: maximum concurrent trainings; default: with ray as many as fit, with local one in this process.
         cpus_per_trial: cores and threads per training; default: as in the study.
         gpus_per_trial: GPUs per training, a fraction shares one; default: as in the study.
         ray_address: address of a running Ray; default: start one on this machine.

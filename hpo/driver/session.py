@@ -163,6 +163,7 @@ class Session:
             workers, prepared = context.workers or stack.enter_context(Workers()), False
             if trains:
                 check_backend_fits(study, config, workers, observers)
+                workers.begin(study, config)
                 prepared = prepare_if_new(study, config, observers)
             trainable = located_trainable(study)
             outage = Outage(masked(config.storage), config.storage_wait, partial(tell_phase, observers))
@@ -347,13 +348,14 @@ class Session:
             source = WithFirstJob(first, source)
         if work is None and (folder := events_folder(self.stored, config)) is not None:
             self.tell(f"writing event files to {folder}")
-        slots = start_backend(study, config, self._workers, self.observers, prepared=self._prepared)
+        code = self.trainable.code
+        slots = start_backend(study, config, self._workers, self.observers, code=code, prepared=self._prepared)
         self._prepared = True
         used = min(slots, most_at_once or slots)
         if used < slots and used == study.lag:  # another worker would always wait
             fix = f"a new study with [resources] slots = {slots} lets all of them run"
             self.tell(f"lag = {used}, so {used} instead of {slots} trainings run at a time; {fix}")
-        backend = make_backend(work or self.work_folder, config, used)
+        backend = make_backend(work or self.work_folder, study, config, self._workers, used)
         limited = source if max_failures is None else FailureLimit(source, max_failures)
         trainable = self.trainable if objective is None else replace(self.trainable, objective=objective)
         with self.costs.measured():

@@ -91,7 +91,7 @@ class _Run:
         self._trials = 0
         self._failed_starts = 0
         self._is_ending = False
-        pool.fill()
+        pool.fill(slots)
         for worker in self._workers:
             self._let_import(worker)
 

@@ -64,6 +64,7 @@ class WorkerProcess:
         self.trial: str | None = None
         self.closes_until: float | None = None
         self.reason = ""
+        self._is_gone = False  # then its number may be another process's
         self._events = events
         hidden = set(driver_variables(of_ray=True))
         environment = {name: value for name, value in os.environ.items() if name not in hidden} | dict(variables)
@@ -103,7 +104,8 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Kills the process and its group; an event follows."""
-        signal_group(self._process.pid, signal.SIGKILL)
+        if not self._is_gone:
+            signal_group(self._process.pid, signal.SIGKILL)
 
     def join(self) -> None:
         """Waits until the killed process is gone."""
@@ -119,6 +121,7 @@ class WorkerProcess:
     def _wait(self) -> None:
         how = f"its process {describe_end(self._process.wait())}"
         self.kill()  # what it has started
+        self._is_gone = True
         self._reader.join(DRAIN_SECONDS)
         self._watchdog.end()
         words = self._last_words()
@@ -136,7 +139,7 @@ class WorkerProcess:
 
 
 class ProcessPool:
-    """Worker processes that last for several commands; `close` ends them.
+    """Worker processes that last for several commands; `fill` starts them and `close` ends them.
 
     Args:
         slots: environment variables of each worker.
@@ -145,23 +148,21 @@ class ProcessPool:
 
     def __init__(self, slots: Sequence[Mapping[str, str]], trainable: TrainableRef | None = None) -> None:
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.workers: list[WorkerProcess] = []
         self._slots = list(slots)
+        self._trainable = trainable
         self._removed: list[WorkerProcess] = []
-        self.workers = [WorkerProcess(self.events, variables) for variables in self._slots]
-        if trainable is not None:
-            for worker in self.workers:
-                worker.send(Import(trainable))
 
     @property
     def slots(self) -> int:
-        """The number of workers."""
+        """The largest number of workers."""
         return len(self._slots)
 
     def replace(self, worker: WorkerProcess) -> WorkerProcess:
         """Starts another process in the place of one, which is killed if it still runs."""
         worker.kill()
         place = self.workers.index(worker)
-        self.workers[place] = WorkerProcess(self.events, self._slots[place])
+        self.workers[place] = self._started(place)
         return self.workers[place]
 
     def remove(self, worker: WorkerProcess) -> None:
@@ -170,11 +171,18 @@ class ProcessPool:
         worker.closes_until = None
         self._removed.append(worker)
 
-    def fill(self) -> None:
-        """Starts processes in the place of those that were removed."""
+    def fill(self, count: int | None = None) -> None:
+        """Starts processes in the place of those that were removed, and further ones.
+
+        Args:
+            count: how many are wanted; None: one for each slot.
+        """
         removed, self._removed = self._removed, []
         for worker in removed:
             self.replace(worker)
+        wanted = self.slots if count is None else min(count, self.slots)
+        for place in range(len(self.workers), wanted):
+            self.workers.append(self._started(place))
 
     def close(self) -> None:
         """Kills all processes; none of them trains any more."""
@@ -182,3 +190,9 @@ class ProcessPool:
             worker.kill()
         for worker in self.workers:
             worker.join()
+
+    def _started(self, place: int) -> WorkerProcess:
+        worker = WorkerProcess(self.events, self._slots[place])
+        if self._trainable is not None:
+            worker.send(Import(self._trainable))
+        return worker

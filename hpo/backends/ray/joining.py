@@ -123,7 +123,8 @@ def _join(address: str | None, resources: Resources, concurrency: int | None, st
         if address:
             raise UsageError(f"cannot join Ray at {address}: {reason}. {describe_token()}") from error
         raise UsageError(
-            f"cannot start Ray here: {reason} Without Ray, one training after the other: --backend local"
+            f"cannot start Ray here: {reason} Without Ray: --backend local, with --concurrency N for N trainings at a "
+            "time"
         ) from error
 
 
