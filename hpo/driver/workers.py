@@ -137,7 +137,9 @@ def start_backend(
         _prepare(study, config, observers)
     if config.backend == "local" and not uses_processes(config):
         return 1
-    slots = workers.pool(study, config, code).slots if uses_processes(config) else workers.join(study, config, observers)
+    slots = (
+        workers.pool(study, config, code).slots if uses_processes(config) else workers.join(study, config, observers)
+    )
     tell_phase(observers, f"starting {slots} worker{'s' if slots != 1 else ''}")
     return slots
 

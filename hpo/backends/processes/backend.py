@@ -36,7 +36,7 @@ class ProcessBackend:
 
     Args:
         work: the study's folder or URL for checkpoints and artifacts.
-        pool: the processes.
+        pool: the processes that train.
         slots: maximum number of trainings at a time; None: one in each process.
     """
 
@@ -151,7 +151,8 @@ class _Run:
             case None:
                 self._died(worker)
             case Started():
-                worker.has_started, self._failed_starts = True, 0
+                worker.pending -= 1
+                self._failed_starts = self._failed_starts if worker.pending else 0
             case Dropped(is_usable):
                 worker.closes_until = None
                 if not is_usable:
@@ -170,7 +171,7 @@ class _Run:
             BackendError: if no process can be started.
         """
         trial, reason = worker.trial, worker.reason
-        self._failed_starts += not worker.has_started
+        self._failed_starts += worker.pending > 0
         self._replace(worker)
         if trial is not None and not self._is_ending:
             self._bridge.worker_died(trial, reason, counts=True)

@@ -55,3 +55,4 @@ def _obey(order: Order, worker: TrainingWorker, driver: Connection) -> None:
             else:
                 with suppress(Exception), worker.listening():  # the training reports the error, if it still is one
                     load(trainable)
+            driver.send(Started())

@@ -21,7 +21,7 @@ class Import:
     """The order to import a trainable before there is a task, which takes seconds with a large library.
 
     Attributes:
-        trainable: the trainable.
+        trainable: says what to import.
     """
 
     trainable: TrainableRef
@@ -29,7 +29,7 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The first answer of a worker process."""
+    """The answer of a process that has started, or has imported what it was to import."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class Event:
     """An event of a worker process.
 
     Attributes:
-        worker: the process.
+        worker: the process that it is about.
         answer: what it sent; None: it has died.
     """
 
@@ -53,14 +53,14 @@ class WorkerProcess:
         variables: environment variables that only this worker has.
 
     Attributes:
-        has_started: whether it has answered.
+        pending: how many answers are to come before it can train: that it has started, and has imported.
         trial: the bridge's name for the task that it trains; None: it trains nothing.
         reason: why it died; empty while it lives.
         closes_until: when the training that is over must be closed, by the monotonic clock; None: there is none.
     """
 
     def __init__(self, events: queue.SimpleQueue[Event], variables: Mapping[str, str]) -> None:
-        self.has_started = False
+        self.pending = 1
         self.trial: str | None = None
         self.closes_until: float | None = None
         self.reason = ""
@@ -90,10 +90,11 @@ class WorkerProcess:
     @property
     def is_free(self) -> bool:
         """Whether it can take a task."""
-        return self.has_started and self.trial is None and self.closes_until is None
+        return not self.pending and self.trial is None and self.closes_until is None
 
     def send(self, order: Order) -> None:
         """Sends an order; if the process is dead it is lost, and an event says so."""
+        self.pending += isinstance(order, Import)
         with suppress(OSError):
             self._channel.send(order)
 
