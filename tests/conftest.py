@@ -141,6 +141,14 @@ class MortalPostgres:
         return self._server.get_uri(database=name)
 
 
+@pytest.fixture(params=["processes", pytest.param("ray", marks=pytest.mark.ray)])
+def on_workers(request):
+    """What a `RunConfig` says of trainings in two worker processes: those of this machine, or Ray's."""
+    if request.param == "ray":
+        request.getfixturevalue("ray_slots")
+    return {"backend": "ray" if request.param == "ray" else "local", "concurrency": 2}
+
+
 @pytest.fixture
 def mortal_postgres():
     """A Postgres server of the test's own."""

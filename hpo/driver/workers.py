@@ -103,7 +103,8 @@ def check_backend_fits(study: Study, config: RunConfig, workers: Workers, observ
     """
     if config.backend == "local":
         require_gpu(resources(study, config))
-        slots_of(resources(study, config), config.concurrency or 1)
+        if uses_processes(config):
+            slots_of(resources(study, config), config.concurrency or 1)
     elif config.ray_address or ray_is_joined():  # only Ray itself knows how large a running Ray is
         workers.join(study, config, observers)
     else:
@@ -137,9 +138,10 @@ def start_backend(
         _prepare(study, config, observers)
     if config.backend == "local" and not uses_processes(config):
         return 1
-    slots = (
-        workers.pool(study, config, code).slots if uses_processes(config) else workers.join(study, config, observers)
-    )
+    if uses_processes(config):
+        slots = workers.pool(study, config, code).slots
+    else:
+        slots = workers.join(study, config, observers)
     tell_phase(observers, f"starting {slots} worker{'s' if slots != 1 else ''}")
     return slots
 

@@ -351,20 +351,14 @@ def test_torch_network_is_decomposed(curve, config):
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-def test_ray_matches_local_backend(searched, restored_config, ray_slots, tmp_path):
-    on_ray = replace(
-        restored_config,
-        storage=f"sqlite:///{tmp_path / 'ray.db'}",
-        outputs=tmp_path / "ray",
-        backend="ray",
-        concurrency=2,
-    )
-    hpo.run(searched, replace(on_ray, backend="local"))
+def test_workers_match_local_backend(searched, restored_config, on_workers, tmp_path):
+    plain = replace(restored_config, storage=f"sqlite:///{tmp_path / 'there.db'}", outputs=tmp_path / "there")
+    place = replace(plain, **on_workers)
+    hpo.run(searched, plain)
     wanted = {"trial": 0, "n": 2, "sources": ["split", "order"]}
     with api.Workers() as workers:
-        there = api.decompose(searched, on_ray, **wanted, workers=workers)
-        replayed = api.replay(searched, on_ray, trial=0, workers=workers)
+        there = api.decompose(searched, place, **wanted, workers=workers)
+        replayed = api.replay(searched, place, trial=0, workers=workers)
     here = api.decompose(searched, restored_config, **wanted)
     assert (there.values, there.effects, there.lines) == (here.values, here.effects, here.lines)
     assert (there.trained, there.replays.identical) == (here.trained, here.replays.identical) == (9, 3)

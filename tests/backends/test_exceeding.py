@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ import pytest
 import hpo
 from hpo.backends.limits import Usage, memory_in_use
 from hpo.backends.local import LocalBackend
+from hpo.backends.processes import ProcessBackend, ProcessPool
 from hpo.core.errors import UsageError
 from hpo.core.protocols import DONE, Decision, Resources, TrainableRef
 from hpo.core.records import Job, Objective, Status
@@ -174,7 +176,7 @@ def test_ignored_interrupts_end_the_process(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.ray
+@pytest.mark.parametrize("backend", ["processes", pytest.param("ray", marks=pytest.mark.ray)])
 @pytest.mark.parametrize(
     ("fault", "limits", "reason"),
     [
@@ -183,12 +185,17 @@ def test_ignored_interrupts_end_the_process(tmp_path):
         ("grow", {"memory": "100 MiB"}, LARGE),
     ],
 )
-def test_limits_on_ray(ray_slots, tmp_path, monkeypatch, fault, limits, reason):
-    from hpo.backends.ray import RayBackend
-
+def test_limits_in_workers(request, tmp_path, monkeypatch, backend, fault, limits, reason):
     monkeypatch.setattr("hpo.backends.bridge.STUCK_SECONDS", 2.0)
     source = Jobs(fault)
-    RayBackend(tmp_path, 2).run(source, REF, Resources(**limits), threading.Event())
+    if backend == "ray":
+        request.getfixturevalue("ray_slots")
+        from hpo.backends.ray import RayBackend
+
+        RayBackend(tmp_path, 2).run(source, REF, Resources(**limits), threading.Event())
+    else:
+        with closing(ProcessPool([{}, {}])) as pool:
+            ProcessBackend(tmp_path, pool).run(source, REF, Resources(**limits), threading.Event())
     assert_first_failed(source, reason)
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("halt")], "its flag is lowered"
 

@@ -182,6 +182,7 @@ def trained_twice(project):
     ("number", "status", "backend"),
     [
         (signal.SIGINT, 130, "local"),
+        pytest.param(signal.SIGINT, 130, "processes", marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, 143, "local", marks=pytest.mark.soak),
         pytest.param(signal.SIGTERM, 143, "ray", marks=[pytest.mark.ray]),
     ],
@@ -189,7 +190,8 @@ def trained_twice(project):
 def test_signal_finishes_epochs_and_resumes(project, slow, undisturbed, request, number, status, backend):
     if backend == "ray":
         request.getfixturevalue("at_ray")
-    process = started(project, *slow, "--backend", backend, "--concurrency", "2")
+    at_once = [] if backend == "local" else ["--concurrency", "2"]
+    process = started(project, *slow, "--backend", "ray" if backend == "ray" else "local", *at_once)
     time.sleep(0.1)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)

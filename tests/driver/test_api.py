@@ -383,16 +383,13 @@ def test_postgres_without_an_encoding(curve, config, postgres_server):
     assert trials(hpo.run(study, there)) == trials(hpo.run(study, config))
 
 
-@pytest.mark.slow
-@pytest.mark.ray
-def test_ray_matches_local_backend(curve, config, ray_slots, tmp_path):
+@pytest.mark.slow("ray")
+def test_workers_match_local_backend(curve, config, on_workers, tmp_path):
     study = net(curve)
-    on_ray = hpo.RunConfig(
-        storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=2
-    )
+    place = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'there.db'}", outputs=tmp_path / "there", **on_workers)
     with api.Workers() as workers:
-        assert trials(hpo.run(study, on_ray, workers=workers)) == trials(hpo.run(study, config))
-        there = hpo.promote(study, on_ray, workers=workers)
+        assert trials(hpo.run(study, place, workers=workers)) == trials(hpo.run(study, config))
+        there = hpo.promote(study, place, workers=workers)
     here = hpo.promote(study, config)
     assert rows(there.ranking) == rows(here.ranking)
     for one, two in zip(there.results, here.results, strict=True):

@@ -22,6 +22,7 @@ TRIALS = 10  # a request takes a moment to arrive on a busy machine, and trials 
 RUN = ["run", "--study", "slow", "--trials", str(TRIALS)]
 LOCAL = ["--backend", "local"]
 HERE = pytest.param("local", marks=pytest.mark.soak)  # a driver on Postgres is paused and stopped there too
+IN_PROCESSES = pytest.param("processes", marks=pytest.mark.slow)
 ON_RAY = pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow])
 
 
@@ -105,7 +106,9 @@ def on(backend, request):
     """Returns the options for a backend."""
     if backend == "ray":
         request.getfixturevalue("at_ray")
-    return ["--backend", backend, "--concurrency", "2"]
+    if backend == "local":
+        return LOCAL
+    return ["--backend", "local" if backend == "processes" else backend, "--concurrency", "2"]
 
 
 def config(project):
@@ -121,7 +124,7 @@ def epochs_of(project):
     return {file.name: file.read_text().split() for file in (project / "trained").iterdir()}
 
 
-@pytest.mark.parametrize("backend", [HERE, ON_RAY])
+@pytest.mark.parametrize("backend", [HERE, IN_PROCESSES, ON_RAY])
 def test_stopped_driver_resumes_on_next_run(project, driver, undisturbed, request, backend):
     running = driver(*RUN, *on(backend, request))
     asked = api.stop("slow", config(project))
@@ -135,7 +138,7 @@ def test_stopped_driver_resumes_on_next_run(project, driver, undisturbed, reques
     assert all(len(set(one)) == len(one) for one in epochs_of(project).values()), "an epoch was trained twice"
 
 
-@pytest.mark.parametrize("backend", [HERE, ON_RAY])
+@pytest.mark.parametrize("backend", [HERE, IN_PROCESSES, ON_RAY])
 def test_paused_driver_waits_for_resume(project, driver, undisturbed, request, backend):
     running = driver(*RUN, *on(backend, request))
     api.pause("slow", config(project))

@@ -90,15 +90,17 @@ def test_interrupted_search_has_same_table(study, config, tmp_path, pruner):
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-def test_ray_matches_local_backend(study, config, tmp_path, ray_slots):
+def test_workers_match_local_backend(study, config, tmp_path, on_workers):
     made = study(fixed={"nap": 0.1})
     looped = hpo.run(made, config)
-    ray = replace(
-        config, storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=4
+    there = replace(
+        config,
+        storage=f"sqlite:///{tmp_path / 'there.db'}",
+        outputs=tmp_path / "there",
+        **{**on_workers, "concurrency": 4},
     )
-    assert table(hpo.run(made, ray)) == table(looped)
-    first, second = (hpo.promote(made, where).report.plain() for where in (config, ray))
+    assert table(hpo.run(made, there)) == table(looped)
+    first, second = (hpo.promote(made, where).report.plain() for where in (config, there))
     assert first["estimate"].pop("block") != second["estimate"].pop("block"), "the id of each study is part of it"
     assert first == second
 

@@ -284,15 +284,12 @@ def test_lost_weights_are_trained_again(promoted, config):
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-def test_ray_matches_local_backend(promoted, tmp_path, ray_slots):
+def test_workers_match_local_backend(promoted, tmp_path, on_workers):
     made, outcome = promoted
-    ray = hpo.RunConfig(
-        storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=2
-    )
-    hpo.run(made, ray)
-    assert hpo.promote(made, ray, test=True).report.estimate.parts == outcome.report.estimate.parts
-    assert [one.job.seed for one in stored(ray, Stage.TEST)] == [42, 43, 44]
+    there = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'there.db'}", outputs=tmp_path / "there", **on_workers)
+    hpo.run(made, there)
+    assert hpo.promote(made, there, test=True).report.estimate.parts == outcome.report.estimate.parts
+    assert [one.job.seed for one in stored(there, Stage.TEST)] == [42, 43, 44]
 
 
 def test_ensemble_is_the_mean(promoted, module_config):
