@@ -1,4 +1,4 @@
-"""From `hpo run` to the first step of a training, by stages: with a Ray of its own, and on one that runs."""
+"""From `hpo run` to the first step of a training, by stages: on a running Ray, with one of its own, and without Ray."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ STAGES = {
     "Ray called": " Ray",
     "study open, workers called": "starting 2 workers",
 }
-"""What stands on stderr when a stage is over, by its name; the last three come from the worker."""
+"""What stands on stderr when a stage is over, by its name."""
+
+HERE = ["--backend", "local"]
+"""The options of worker processes of this machine."""
 
 IN_WORKER = {"importing": "worker up, trainable's import begins", "imported": "torch imported", "step": "first step"}
+"""What the worker says the moment of, by its name there."""
 
 STUDY = """
 name      = "begins"
@@ -43,24 +47,26 @@ LIMIT = 6.0
 
 def measure(repetitions: int) -> dict[str, list[dict[str, float]]]:
     """Starts it on a running Ray and with one of its own in turn, so often; seconds since the command, by stage."""
-    found: dict[str, list[dict[str, float]]] = {"running": [], "cold": []}
+    found: dict[str, list[dict[str, float]]] = {"running": [], "cold": [], "processes": []}
     for repetition in range(repetitions):
         with ray_head(2) as address:
-            _once(address)  # a Ray that has never started a worker is no running Ray
-            found["running"].append(_once(address))
-        found["cold"].append(_once(None))
+            on_it = ["--ray-address", address]
+            _once(on_it)  # a Ray that has never started a worker is no running Ray
+            found["running"].append(_once(on_it))
+        found["cold"].append(_once([]))
+        found["processes"].append(_once(HERE))
         for kind, runs in found.items():
             stages = "  ".join(f"{name} {moment:.1f}" for name, moment in runs[-1].items())
-            say(f"{repetition + 1}/{repetitions}  {kind:8s} {stages}")
+            say(f"{repetition + 1}/{repetitions}  {kind:9s} {stages}")
     return found
 
 
-def _once(address: str | None) -> dict[str, float]:
+def _once(options: list[str]) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="hpo-bench-") as folder:
-        return _run(Path(folder), address)
+        return _run(Path(folder), options)
 
 
-def _run(folder: Path, address: str | None) -> dict[str, float]:
+def _run(folder: Path, options: list[str]) -> dict[str, float]:
     (folder / "begins.toml").write_text(STUDY.format(folder=folder))
     command = [sys.executable, "-c", "from hpo.cli import main; main()", "run", "--study", str(folder / "begins.toml")]
     command += ["--storage", f"sqlite:///{folder / 'hpo.db'}", "--outputs", str(folder), "--concurrency", "2"]
@@ -68,7 +74,7 @@ def _run(folder: Path, address: str | None) -> dict[str, float]:
     environment.pop("RAY_ADDRESS", None)
     began = time.time()
     process = subprocess.Popen(
-        [*command, *(["--ray-address", address] if address else [])],
+        [*command, *options],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -90,13 +96,18 @@ def _run(folder: Path, address: str | None) -> dict[str, float]:
     return {**moments, "over": time.time() - began}
 
 
+def _shown(stage: str, runs: list[dict[str, float]]) -> str:
+    known = [run[stage] for run in runs if stage in run]
+    return Spread.of(known).shown(1, 1) if known else "-"
+
+
 def report(found: dict[str, list[dict[str, float]]]) -> list[Target]:
     """Prints what was measured and returns how it compares with what was wanted."""
     stages = list(next(iter(found.values()))[0])
     table(
         "From `hpo run` to the first step, seconds since the command",
         ["stage", *found],
-        [[name, *(Spread.of([run[name] for run in runs]).shown(1, 1) for runs in found.values())] for name in stages],
+        [[name, *(_shown(name, runs) for runs in found.values())] for name in stages],
     )
     step = IN_WORKER["step"]
     return [Target("first step on a running Ray", Spread.of([run[step] for run in found["running"]]), LIMIT, unit=" s")]
