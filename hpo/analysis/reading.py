@@ -116,7 +116,7 @@ def load(study: Study | str, storage: RunConfig | str | None = None) -> StudyRea
         StorageUnavailable: if there is no such database.
         UsageError: if it has no such study.
 
-    Example:
+    Examples:
         >>> import hpo
         >>> study = hpo.Study(
         ...     name="bowl",

@@ -152,7 +152,7 @@ def promote(study: Study | str, config: RunConfig | None, options: PromotionOpti
         CodeChanged: if recorded trainings were run with other code and that is not accepted.
         UsageError: if an option cannot be used; nothing was written.
 
-    Example:
+    Examples:
         >>> study = hpo.Study(
         ...     name="bowl", trainable="fit:train", objective=hpo.maximize("val_acc"),
         ...     space={"x": hpo.Float(0.0, 1.0)}, search={"trials": 4, "budget": 1},

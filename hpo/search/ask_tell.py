@@ -48,7 +48,7 @@ class Search:
         StudyInvalid: if the study has problems.
         UsageError: if its sampler or pruner cannot be used, or it has a test part.
 
-    Example:
+    Examples:
         >>> import hpo
         >>> study = hpo.Study(
         ...     name="bowl",

@@ -188,7 +188,7 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
         TooManyFailures: if one training after the other failed.
         StorageLost: if the database went away and did not come back.
 
-    Example:
+    Examples:
         >>> import hpo
         >>> study = hpo.Study(
         ...     name="bowl",

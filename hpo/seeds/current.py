@@ -22,7 +22,7 @@ def seeded(seed: int) -> int:
     Args:
         seed: the seed outside of hpo.
 
-    Example:
+    Examples:
         >>> import hpo
         >>> hpo.seeded(7)
         7

@@ -122,7 +122,7 @@ class Streams:
     Raises:
         UsageError: if `overrides` names an unknown stream.
 
-    Example:
+    Examples:
         >>> import hpo
         >>> streams = hpo.Streams(42)
         >>> streams.split.random_state()

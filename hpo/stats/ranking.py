@@ -168,7 +168,7 @@ def rank(
         limit: the best possible value; None: unknown.
         allow_ignored: whether candidates that ignore their seeds are ranked among the others.
 
-    Example:
+    Examples:
         >>> import hpo
         >>> lucky = hpo.Candidate(trial=1, values={42: 0.95, 43: 0.85, 44: 0.90})
         >>> steady = hpo.Candidate(trial=4, values={42: 0.88, 43: 0.89, 44: 0.90})

@@ -24,7 +24,7 @@ class Rule:
         lambda_: weight of sigma, used by `mean-std` only.
         ddof: how sigma is estimated, see `Ddof`.
 
-    Example:
+    Examples:
         >>> import hpo
         >>> values = [0.88, 0.90, 0.92]
         >>> round(hpo.Rule().score(values, "maximize"), 3), hpo.Rule(name="min").score(values, "maximize")

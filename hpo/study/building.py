@@ -77,7 +77,7 @@ def maximize(
     Raises:
         UsageError: if an argument is unknown or of another type.
 
-    Example:
+    Examples:
         >>> import hpo
         >>> objective = hpo.maximize("val_acc", limit=1.0)
         >>> objective.metric, objective.direction, objective.epoch
@@ -107,7 +107,7 @@ def minimize(
     Raises:
         UsageError: if an argument is unknown or of another type.
 
-    Example:
+    Examples:
         >>> import hpo
         >>> objective = hpo.minimize("val_loss", epoch="last")
         >>> objective.metric, objective.direction, objective.epoch

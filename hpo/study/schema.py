@@ -198,7 +198,7 @@ class Study(Table):
             StudyInvalid: if it has problems; the message lists all of them.
             UsageError: if the trainable is callable but not a function.
 
-        Example:
+        Examples:
             >>> study = hpo.Study(
             ...     name="bowl", trainable="fit:train", objective=hpo.maximize("val_acc"),
             ...     space={"x": hpo.Float(0.0, 1.0)}, search={"trials": 4, "budget": 1},

@@ -50,7 +50,7 @@ class Float(SpaceDimension):
         step: distance between neighboring values; None: any value between the bounds.
         when: values or ranges (`>= 2`) of other params, by name, under which this one exists.
 
-    Example:
+    Examples:
         >>> import hpo
         >>> print(hpo.Float(1e-4, 1e-1, log=True))
         float 0.0001 .. 0.1 log
@@ -84,7 +84,7 @@ class Int(SpaceDimension):
         step: distance between neighboring values; None: every whole number between the bounds.
         when: values or ranges (`>= 2`) of other params, by name, under which this one exists.
 
-    Example:
+    Examples:
         >>> import hpo
         >>> print(hpo.Int(16, 256, log=True))
         int 16 .. 256 log
@@ -115,7 +115,7 @@ class Choice(SpaceDimension):
         values: distinct numbers, texts, True or False.
         when: values or ranges (`>= 2`) of other params, by name, under which this one exists.
 
-    Example:
+    Examples:
         >>> import hpo
         >>> print(hpo.Choice(["adam", "sgd"]))
         choice "adam", "sgd"

@@ -49,7 +49,7 @@ class Context:
         trial: the training as an Optuna trial: `ctx.trial.suggest_float("lr", 1e-4, 1e-1)`.
         objective: the study's objective, for the trainable's own rules such as early stopping.
 
-    Example:
+    Examples:
         >>> import hpo
         >>> def train(lr: float, *, ctx: hpo.Context):
         ...     start = ctx.streams.init.numpy().normal()

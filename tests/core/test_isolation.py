@@ -45,6 +45,7 @@ training = TrainingRun(job, ref, Resources(), Path(sys.argv[1], "work"))
 reports = []
 while True:
     update = training.advance()
+    NEXT
     reports += [dict(report.metrics) for report in update.reports]
     if update.status is not None:
         break
@@ -54,14 +55,14 @@ print("FOUND" + json.dumps(found))
 """
 
 
-def trained(folder, body, seed=1, before="", after="", run=forked.run):
-    """Runs a trainable with that body in its own process and returns the outcome."""
+def trained(folder, body, seed=1, before="", after="", between="pass", run=forked.run):
+    """Runs a trainable with that body in its own process and returns the outcome; `between` runs after each step."""
     code = textwrap.indent(textwrap.dedent(body), "    ")
     (folder / "mine.py").write_text(f"{HEAD}\ndef train(params: Params, ctx: Context):\n{code}\n")
     (folder / "data").mkdir(exist_ok=True)
     (folder / "data" / "train.csv").write_text("1,2\n")
     done = run(
-        [sys.executable, "-c", before + RUN + after, str(folder), str(seed)],
+        [sys.executable, "-c", before + RUN.replace("NEXT", between) + after, str(folder), str(seed)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -154,6 +155,21 @@ def test_late_imports_are_seeded(tmp_path):
     assert one["error"] is None
     assert one["reports"][0]["val"] != two["reports"][0]["val"]
     assert (one["reports"][0]["threads"], one["reports"][0]["repeatable"]) == (1, 1)
+
+
+@pytest.mark.slow
+def test_libraries_imported_between_steps_are_configured(tmp_path):
+    body = """
+    assert "torch" not in sys.modules
+    yield {"val": 0.0}
+    import torch
+    yield {"val": torch.rand(1).item(), "threads": torch.get_num_threads(),
+           "repeatable": torch.are_deterministic_algorithms_enabled()}
+    """
+    one, two = (trained(tmp_path, body, seed, between="import torch", run=subprocess.run) for seed in (1, 2))
+    assert one["error"] is None
+    assert one["reports"][1]["val"] != two["reports"][1]["val"]
+    assert (one["reports"][1]["threads"], one["reports"][1]["repeatable"]) == (1, 1)
 
 
 @pytest.mark.slow

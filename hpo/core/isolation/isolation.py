@@ -73,6 +73,7 @@ class Isolation:
         self._project: ProjectState | None = None
         self._leftovers: Leftovers | None = None
         self._imports = Imports(SETTLED, self._library_loaded)
+        self._settled: set[str] = set()
         self._exits = ExitFunctions(root)
         self._lookups = Lookups(root, folder)
         self._pid = os.getpid()
@@ -164,20 +165,20 @@ class Isolation:
         return tuple(dict.fromkeys(self._failed))
 
     def _enter(self) -> None:
-        if self._own is not None:
+        if self._own is None:
+            self._go()
+            for name in THREAD_VARIABLES:
+                os.environ[name] = str(self._threads)
+            if os.environ.get("MPLBACKEND", "").startswith("module://"):
+                del os.environ["MPLBACKEND"]  # set by a notebook; another process may lack that backend
+            sys.meta_path.insert(0, self._imports)
+        else:
             interpreter.restore(self._step_states, self._own)
             if self._own[0] is None or not Path(self._own[0]).is_dir():
                 self._go()
-            return
-        self._go()
-        for name in THREAD_VARIABLES:
-            os.environ[name] = str(self._threads)
-        if os.environ.get("MPLBACKEND", "").startswith("module://"):
-            del os.environ["MPLBACKEND"]  # set by a notebook; another process may lack that backend
-        sys.meta_path.insert(0, self._imports)
         for name in SETTLED:
-            if is_imported(name):
-                self._settle(name)
+            if name not in self._settled and is_imported(name):  # before the training, or by hpo between two steps
+                self._library_loaded(name)
 
     def _go(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -186,7 +187,8 @@ class Isolation:
     def _library_loaded(self, name: str) -> None:
         """Configures a library that is imported during a training as if it had been imported before."""
         if os.getpid() == self._pid and self in _running:
-            if name in BY_MODULE:
+            self._settled.add(name)
+            if name in BY_MODULE and BY_MODULE[name] not in [state for state, _ in self._saved]:
                 self._saved.append((BY_MODULE[name], BY_MODULE[name].save()))
             self._settle(name)
 
