@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 
 from hpo.backends.local import LocalBackend
 from hpo.backends.machine import cores, ray_is_joined, require_gpu, require_resources
@@ -42,7 +43,8 @@ class Workers(ExitStack):
             )
 
             wanted = resources(study, config)
-            slots = self.enter_context(connected(config.ray_address, wanted, config.concurrency))
+            told = partial(tell_phase, observers)
+            slots = self.enter_context(connected(config.ray_address, wanted, config.concurrency, told))
             check_nodes_have_gpu(wanted)
             self.slots = slots
         return self.slots

@@ -84,20 +84,30 @@ class Machine:
 
 
 @pytest.fixture
-def cluster(descendants, one_head):
-    """Two machines of two cores; the address of the first."""
+def machines(descendants, one_head):
+    """Starts machines of one cluster: the first is its head. Each is made with more arguments of `ray start`."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # a socket's path has to be short
     port = free_port()
-    machines = []
-    try:
-        head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}"]
-        machines.append(Machine(1, folder, *head))
-        machines.append(Machine(2, folder, f"--address=127.0.0.1:{port}"))
-        yield f"127.0.0.1:{port}", machines
-    finally:
-        for machine in reversed(machines):
-            machine.kill(descendants)
-        shutil.rmtree(folder, ignore_errors=True)
+    started = []
+
+    def start(*arguments):
+        more = [f"--address=127.0.0.1:{port}"]
+        if not started:
+            more = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}"]
+        started.append(Machine(len(started) + 1, folder, *more, *arguments))
+        return f"127.0.0.1:{port}", started[-1]
+
+    yield start
+    for machine in reversed(started):
+        machine.kill(descendants)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def cluster(machines):
+    """Two machines of two cores; the address of the first."""
+    (address, first), (_, second) = machines(), machines()
+    return address, [first, second]
 
 
 def free_port():
@@ -185,3 +195,19 @@ def test_local_work_folders_are_reported(project, cluster):
     assert f"answers at {address}: 2 machines, 4 trainings at a time" in done.stdout
     assert "attention  workdir " in done.stdout
     assert "every machine has to see the same folder" in done.stdout
+
+
+def test_machines_may_join_late(project, machines):
+    """The head of a cluster is there first, and gives no CPU to trainings."""
+    address, _ = machines("--num-cpus=0")
+    driver = started(project, "--ray-address", address)
+    try:
+        for line in driver.stderr:
+            if line.startswith("waiting up to 60 s for a machine with CPU to join"):
+                break
+        machines()
+        _, errors = driver.communicate(timeout=300)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, errors
+    assert "starting 2 workers" in errors

@@ -144,7 +144,7 @@ def test_no_limits_outside_the_main_thread(tmp_path):
     found = []
 
     def call():
-        with pytest.raises(UsageError, match=r"use the backend ray \(--backend ray\)") as error:
+        with pytest.raises(UsageError, match="train in processes of their own: concurrency=1") as error:
             LocalBackend(tmp_path).run(Jobs(""), REF, Resources(time="1h"), threading.Event())
         found.append(error)
 

@@ -45,7 +45,7 @@ training = TrainingRun(job, ref, Resources(), Path(sys.argv[1], "work"))
 reports = []
 while True:
     update = training.advance()
-    NEXT
+    # NEXT
     reports += [dict(report.metrics) for report in update.reports]
     if update.status is not None:
         break
@@ -62,7 +62,7 @@ def trained(folder, body, seed=1, before="", after="", between="pass", run=forke
     (folder / "data").mkdir(exist_ok=True)
     (folder / "data" / "train.csv").write_text("1,2\n")
     done = run(
-        [sys.executable, "-c", before + RUN.replace("NEXT", between) + after, str(folder), str(seed)],
+        [sys.executable, "-c", before + RUN.replace("# NEXT", between) + after, str(folder), str(seed)],
         capture_output=True,
         text=True,
         timeout=120,

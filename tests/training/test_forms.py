@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import hpo
 from hpo.backends.local import LocalBackend
 from hpo.core.errors import TrainableError
 from hpo.core.protocols import DONE, Decision, Resources, TrainableRef
@@ -104,7 +105,7 @@ def test_forms_fail_with_a_traceback(tmp_path, form):
     found = trained(form, job_in(tmp_path, "raise"), tmp_path)
     assert (found.status, len(found.reports)) == (Status.FAILED, 1)
     assert "ValueError: the user's own mistake" in found.error
-    assert "/hpo/" not in found.error
+    assert str(Path(hpo.__file__).parent) not in found.error
     assert ran(tmp_path)[-1] == "finally"
 
 

@@ -7,7 +7,8 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -25,9 +26,17 @@ from hpo.training import gpu_info
 ASK_SECONDS = 120.0
 """How long a machine may take to say which cards torch sees; one that is busy until then is not asked."""
 
+JOIN_SECONDS = 60.0
+"""How long a cluster without a machine to train on may take until one joins, e.g. after its head was restarted."""
+
 
 @contextmanager
-def connected(address: str | None, resources: Resources, concurrency: int | None) -> Iterator[int]:
+def connected(
+    address: str | None,
+    resources: Resources,
+    concurrency: int | None,
+    told: Callable[[str], None] | None = None,
+) -> Iterator[int]:
     """Starts Ray on this machine, or joins it at `address`, and gives the number of trainings that run at a time.
 
     A Ray that this process has joined before is used and left running.
@@ -36,6 +45,7 @@ def connected(address: str | None, resources: Resources, concurrency: int | None
         address: of a running cluster, `auto` for the one of this machine, None for one of our own.
         resources: of one training.
         concurrency: trainings at a time; None: as many as fit.
+        told: called with a phase, e.g. that machines have yet to join; None: do not wait for them.
 
     Raises:
         UsageError: if there is no Ray at the address, or not a single training fits.
@@ -45,6 +55,8 @@ def connected(address: str | None, resources: Resources, concurrency: int | None
         if ours:
             _join(address, resources, concurrency, stack)
             stack.callback(ray.shutdown)
+            if address and told is not None:
+                _wait_for_machines(resources, told)
         yield _slots(resources, concurrency)
 
 
@@ -168,8 +180,31 @@ def _signals_kept() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _wait_for_machines(resources: Resources, told: Callable[[str], None]) -> None:
+    """Waits while no machine of the cluster has any of what a training requests.
+
+    A cluster whose head trains nothing is empty while it starts, and again after its head was restarted. A machine that
+    has too little is no reason to wait.
+    """
+    names = ["CPU", *(["GPU"] if resources.gpu else [])]
+
+    def lacking() -> list[str]:
+        return [name for name in names if not any(node.get(name, 0) for node in _alive())]
+
+    if missing := lacking():
+        told(f"waiting up to {JOIN_SECONDS:g} s for a machine with {' and '.join(missing)} to join the cluster")
+    end = time.monotonic() + JOIN_SECONDS
+    while lacking() and time.monotonic() < end:
+        time.sleep(0.5)
+
+
+def _alive() -> list[dict[str, float]]:
+    """Returns the resources of each machine, by name."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray's
+
+
 def _slots(resources: Resources, concurrency: int | None) -> int:
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray's
+    nodes = _alive()
     fit = sum(_fitting(node, resources) for node in nodes)
     if not fit:
         most: dict[str, float] = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={})
