@@ -236,6 +236,16 @@ class Stack:
         """Returns what a command of hpo prints on the head."""
         return self.execute("ray-head", "hpo-entrypoint", "hpo", *words, check=check)
 
+    def state(self) -> str:
+        """Returns what there is to read after a failure: states of the containers, and the ends of their logs."""
+        shown = [run("podman", "ps", "--all", "--format", "{{.Names}} {{.Status}}", check=False)]
+        for service in ("db", "ray-head", "ray-worker", "web"):
+            log = run("sh", "-c", f"podman logs --tail 25 {self.name(service)} 2>&1", check=False)
+            shown.append(f"-- {service}\n{log}")
+        for words in (("ray", "status"), ("ray", "job", "list")):
+            shown.append(f"-- {' '.join(words)}\n{self.execute('ray-head', *words, check=False)}")
+        return "\n".join(shown)
+
     def name(self, service: str) -> str:
         """Returns the name of a service's container."""
         return f"{PROJECT}_{service}_1"
@@ -377,6 +387,7 @@ def main() -> int:
         secrets_in_layers(report, secrets)
     except Failed as error:
         report.add("FAILED", str(error))
+        print(stack.state(), file=sys.stderr)
         return 1
     finally:
         if not options.keep:
