@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Literal
 
 import optuna
-from optuna.trial import create_trial
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
+from hpo.search.view import FrozenView
 from hpo.store.optuna_storage.studies import DurableStudy
 
 SHARE = 0.25
@@ -29,10 +31,24 @@ def importances(
     """
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # loads scikit-learn
 
-    study = optuna.create_study(direction=direction, sampler=optuna.samplers.RandomSampler(seed=0))
-    for trial in durable.frozen():
-        if trial.number in numbers:
-            study.add_trial(
-                create_trial(params=trial.params, distributions=trial.distributions, value=numbers[trial.number])
-            )
+    view = FrozenView("importance", [StudyDirection[direction.upper()]])
+    view.trials = [
+        FrozenTrial(
+            number=one.number,
+            trial_id=one.number,
+            state=TrialState.COMPLETE,
+            value=numbers[one.number],
+            params=one.params,
+            distributions=one.distributions,
+            datetime_start=None,
+            datetime_complete=None,
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+        )
+        for one in durable.frozen()
+        if one.number in numbers
+    ]
+    sampler = optuna.samplers.RandomSampler(seed=0)  # a study has one, and nothing is sampled
+    study = optuna.load_study(study_name="importance", storage=view, sampler=sampler)
     return dict(get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=SHARE)))

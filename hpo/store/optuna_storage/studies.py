@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
-from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.storages._rdb.models import TrialIntermediateValueModel
@@ -19,12 +18,14 @@ from hpo.core.records import Objective, Value, canonical_json
 from hpo.core.texts import cleaned
 from hpo.store import scripts_of
 from hpo.store.optuna_storage.notes import name_metrics
+from hpo.store.optuna_storage.reader import Reader, StorageReader, TableReader
 from hpo.store.optuna_storage.tables import OPTUNA, make_tables
-from hpo.store.optuna_storage.trials import AGREEMENT, ARCHIVED, CODE, ENQUEUED, EXTERNAL, IMPORTED, PRIOR, trial_of
+from hpo.store.optuna_storage.trials import AGREEMENT, ARCHIVED, CODE, ENQUEUED, EXTERNAL, IMPORTED, PRIOR
 from hpo.study import ExternalTrial, Trial
 from hpo.study.external import FIRST_EXTERNAL, numbered
 from hpo.study.prior import Prior, PriorUse
 
+T = TypeVar("T")
 ERROR_LENGTH = 2000
 """Characters of an error shown in the dashboard; the evaluation holds the full error."""
 
@@ -62,6 +63,8 @@ class OptunaStudies:
         self._rdb = open_storage(url, options or {}, skip_table_creation=True)
         prepare(self._rdb.engine)
         self._storage: BaseStorage = get_storage(self._rdb) if cached else self._rdb
+        self._cached = cached
+        self._readers: dict[int, TableReader] = {}
 
     @property
     def engine(self) -> Any:
@@ -87,7 +90,7 @@ class OptunaStudies:
         for key, value in attributes.items():
             if study.user_attrs.get(key) != value:
                 study.set_user_attr(key, value)
-        return DurableStudy(self._storage, name, self._guard)
+        return self._study(name)
 
     def handle(self, name: str) -> optuna.Study:
         """Returns Optuna's own object of a study, to write notes on it."""
@@ -105,7 +108,13 @@ class OptunaStudies:
                 f"Optuna's tables hold study {name!r} {found} times, because an index is missing; "
                 f"the next hpo run --study {name} repairs that, or tells you what to do"
             )
-        return DurableStudy(self._storage, name, self._guard) if found else None
+        return self._study(name) if found else None
+
+    def _study(self, name: str) -> DurableStudy:
+        study = self._storage.get_study_id_from_name(name)
+        if study not in self._readers:
+            self._readers[study] = TableReader(self._rdb.engine, study, keeps=self._cached)
+        return DurableStudy(self._storage, name, self._guard, self._readers[study])
 
 
 class DurableStudy:
@@ -118,11 +127,18 @@ class DurableStudy:
     Every method may be repeated after an outage, even if the first call took effect and only the answer was lost.
     """
 
-    def __init__(self, storage: BaseStorage, name: str, guard: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self,
+        storage: BaseStorage,
+        name: str,
+        guard: Callable[[], AbstractContextManager[None]],
+        reader: Reader | None = None,
+    ) -> None:
         self._storage = storage
         self._name = name
         self._guard = guard
         self._id = storage.get_study_id_from_name(name)
+        self._reader = reader or StorageReader(storage, self._id)
         self._rows: dict[int, int] = {}  # trial number -> Optuna's trial id
         self._in_doubt: int | None = None  # number of a trial that may have been created
 
@@ -135,12 +151,13 @@ class DurableStudy:
         """Returns all trials as they are in the database now."""
         # Not through a Study's cache, which create_new_trial on the storage does not refresh.
         with self._guard():
-            return sorted(self._all(checked=True), key=lambda trial: trial.number)
+            found = self._all(self._checked)
+        return sorted(found, key=lambda trial: trial.number)
 
     def trials(self) -> list[Trial]:
         """Returns all trials as plain values."""
         with self._guard():
-            return [trial_of(frozen) for frozen in self._all()]
+            return self._all(self._reader.plain)
 
     def trial(self, number: int) -> Trial | None:
         """Returns the trial of that number, of this search or from another tool; None if there is none."""
@@ -196,7 +213,8 @@ class DurableStudy:
         if (prior := self.prior) is None:
             return None
         with self._guard():
-            known = [one.system_attrs[AGREEMENT] for one in self._all() if AGREEMENT in one.system_attrs]
+            marks = [one.system_attrs for one in self._all(self._reader.frozen)]
+        known = [one[AGREEMENT] for one in marks if AGREEMENT in one]
         return PriorUse(prior=prior, agreement=known[-1] if known else None)
 
     @property
@@ -251,25 +269,25 @@ class DurableStudy:
         return None
 
     def _brought(self) -> list[dict[str, Any]]:
-        return [trial.user_attrs[IMPORTED] for trial in self._all() if IMPORTED in trial.user_attrs]
+        return [trial.user_attrs[IMPORTED] for trial in self._all(self._reader.frozen) if IMPORTED in trial.user_attrs]
 
-    def _all(self, *, checked: bool = False) -> list[FrozenTrial]:
-        """Returns all trials.
-
-        Args:
-            checked: whether each is validated, as Optuna does when it adds a trial to a study.
+    def _all(self, read: Callable[[], list[T]]) -> list[T]:
+        """Returns all trials as `read` reads them.
 
         Raises:
-            StorageDamaged: if Optuna cannot read the stored trials.
+            StorageDamaged: if the stored trials cannot be read.
         """
         try:
-            found = self._storage.get_all_trials(self._id, deepcopy=False)
-            for trial in found if checked else ():
-                trial._validate()
-            _require_numbers(found)
-            return found
-        except (LookupError, TypeError, ValueError) as error:  # its own errors for rows that contradict each other
+            return read()
+        except (LookupError, TypeError, ValueError) as error:  # of rows that contradict each other
             raise StorageDamaged(unreadable(self._name, error)) from error
+
+    def _checked(self) -> list[FrozenTrial]:
+        """Returns all trials, each validated as Optuna does when it adds a trial to a study."""
+        found = self._reader.frozen()
+        for trial in found:
+            trial._validate()
+        return found
 
     def create(self, template: FrozenTrial) -> int:
         """Adds a running trial with its params in one transaction, and returns its number, normally `template.number`.
@@ -348,15 +366,6 @@ class DurableStudy:
         if number not in self._rows:
             self._rows[number] = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
         return self._rows[number]
-
-
-def _require_numbers(trials: Iterable[FrozenTrial]) -> None:
-    """Checks the numbers among the params: SQLite stores text in a column of numbers, and Optuna hands it out."""
-    for trial in trials:
-        for name, distribution in trial.distributions.items():
-            value = trial.params[name]
-            if not isinstance(distribution, CategoricalDistribution) and not isinstance(value, int | float):
-                raise TypeError(f"trial {trial.number} has {name} = {value!r}, which is not a number")
 
 
 def unreadable(name: str, error: Exception) -> str:
