@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -34,14 +34,15 @@ MOST_SLICES = 4
 
 def figures_of(view: StudyView) -> dict[str, list[Drawn]]:
     """Returns the figures of a study's page by section, in order; a section may have none."""
-    sections: dict[str, Callable[[StudyView], list[Drawn | None]]] = {
+    slices = _slices(view)
+    sections: dict[str, Callable[[StudyView], Sequence[Drawn | None]]] = {
         "running": lambda one: [running_drawn(one.trials, one.study)],
         "winner": _of_winner,
         "certainty": _of_certainty,
         "rival": _of_rival,
         "search": _of_search,
-        "slices": lambda one: _slices(one)[:MOST_SLICES],
-        "more_slices": lambda one: _slices(one)[MOST_SLICES:],
+        "slices": lambda _: slices[:MOST_SLICES],
+        "more_slices": lambda _: slices[MOST_SLICES:],
         "noise": _of_noise,
     }
     return {name: [drawn for drawn in make(view) if drawn is not None] for name, make in sections.items()}
@@ -97,7 +98,7 @@ def _of_search(view: StudyView) -> list[Drawn | None]:
     ]
 
 
-def _slices(view: StudyView) -> list[Drawn | None]:
+def _slices(view: StudyView) -> list[Drawn]:
     names = list(view.importance) + [name for name in view.study.space if name not in view.importance]
     found = [slice_drawn(view.searched, view.study, name, view.winner) for name in names[:MOST_PARAMS]]
     return [one for one in found if one is not None]
