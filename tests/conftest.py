@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import uuid
 from pathlib import Path
@@ -158,6 +159,14 @@ def mortal_postgres():
     yield MortalPostgres(server)
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def own_train():
+    """Lets each test have a `train.py` of its own: a process that has imported another one refuses it."""
+    sys.modules.pop("train", None)
+    yield
+    sys.modules.pop("train", None)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -199,7 +199,6 @@ def test_it_verifies(name, tmp_path, config):
     hpo.run(study, config, trials=1)
     assert all(one.is_identical for one in api.verify(study, config, trial=0))
     assert all(one.is_identical for one in api.verify(study, config, trial=0, resumed=True))
-    sys.modules.pop("train", None)
 
 
 @pytest.mark.slow
