@@ -53,7 +53,7 @@ class StorageReader:
     """Reads by a storage's own method, for one that is not a database.
 
     Args:
-        storage: Optuna's storage.
+        storage: a storage of Optuna that is no database, e.g. in memory.
         study: its id of the study.
     """
 
