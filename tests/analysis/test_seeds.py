@@ -499,7 +499,7 @@ def started(folder, *arguments):
 def ended(folder, *arguments):
     """Returns exit status, stdout and stderr of a command."""
     with started(folder, *arguments) as process:
-        out, errors = process.communicate(timeout=120)
+        out, errors = process.communicate(timeout=400)
     return process.returncode, out, errors
 
 
@@ -545,7 +545,7 @@ def test_signal_stops_and_command_resumes(study, config, number, status):
             if line.startswith("[5/27]"):
                 break
         process.send_signal(number)
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=400)
     assert process.returncode == status
     assert "[27/27]" not in errors
     assert "Traceback" not in errors

@@ -308,7 +308,8 @@ def test_stopped_jobs_resume(run, tmp_path):
 
 @pytest.mark.slow
 def test_workers_checkpoint_to_a_url_on_stop(working, tmp_path):
-    stop, made = threading.Event(), jobs(2, budget=12, nap=1.0, flags=str(tmp_path))  # workers look every two seconds
+    # Workers look every two seconds, and one may start many seconds after the other.
+    stop, made = threading.Event(), jobs(2, budget=30, nap=1.0, flags=str(tmp_path))
     last = {}
 
     class Stops(Jobs):
@@ -325,9 +326,9 @@ def test_workers_checkpoint_to_a_url_on_stop(working, tmp_path):
     assert len(list((tmp_path / "kept").rglob("checkpoint.pt"))) == 2
     again = Jobs(made)
     working(f"file://{tmp_path / 'kept'}", 2).run(again, ref(), Resources(), threading.Event())
-    assert {len(evaluation.reports) for evaluation in again.evaluations.values()} == {12}
+    assert {len(evaluation.reports) for evaluation in again.evaluations.values()} == {30}
     for job in made:
-        assert trained(tmp_path, job) == list(range(1, 13))
+        assert trained(tmp_path, job) == list(range(1, 31))
     left = {path.relative_to(tmp_path / "kept").parts[0] for path in (tmp_path / "kept").rglob("*") if path.is_file()}
     assert left <= {"logs"}
 

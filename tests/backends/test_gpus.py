@@ -44,7 +44,7 @@ def trained(folder, cards, share):
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -88,7 +88,7 @@ def test_missing_gpus_are_refused(tmp_path, share):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     assert f"refused: one training requests {share} GPU; Ray offers cards on " in done.stdout, done.stderr

@@ -99,7 +99,7 @@ def test_ray_gets_no_database_password(project, postgres_url, descendants):
         [session] = {Path(found) for found in re.findall(r"[^\s=\0]+/session_[-\w]+", said)}
         files = {path: path.read_bytes() for path in session.rglob("*") if path.is_file()}
         (project / "go-on").touch()
-        out, errors = driver.communicate(timeout=60)
+        out, errors = driver.communicate(timeout=400)
     finally:
         driver.kill()
     assert driver.returncode == 0, errors
@@ -130,14 +130,14 @@ def test_sigterm_during_ray_start(project):
         driver.send_signal(signal.SIGTERM)
         time.sleep(1)
         (project / "go-on").touch()
-        _, errors = driver.communicate(timeout=60)
+        _, errors = driver.communicate(timeout=400)
     finally:
         driver.kill()
     assert driver.returncode == 143, errors
     assert "Continue with: hpo run --study nosy" in errors
     assert "Traceback" not in errors
     rest = started(project, "--trials", "2", "--json")
-    out, errors = rest.communicate(timeout=60)
+    out, errors = rest.communicate(timeout=400)
     assert [trial["state"] for trial in json.loads(out)["trials"]] == ["complete"] * 2, errors
 
 
@@ -174,13 +174,13 @@ def test_our_own_ray_requires_a_token(project, descendants):
                 env={**plain, **reached, **more},
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=400,
                 check=False,
             ).stdout
             for more in ({}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token})
         ]
         (project / "go-on").touch()
-        _, errors = driver.communicate(timeout=60)
+        _, errors = driver.communicate(timeout=400)
     finally:
         driver.kill()
     assert driver.returncode == 0, errors

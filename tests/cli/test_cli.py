@@ -37,7 +37,7 @@ def project(tmp_path):
 def hpo(folder, *arguments, **options):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_STUDIES": "tuning", **options.pop("env", {})}
     return forked.run(
-        [*COMMAND, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        [*COMMAND, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=400, check=False
     )
 
 
@@ -194,7 +194,7 @@ def test_signal_finishes_epochs_and_resumes(project, slow, undisturbed, request,
     process = started(project, *slow, "--backend", "ray" if backend == "ray" else "local", *at_once)
     time.sleep(0.1)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=400)
     assert process.returncode == status
     assert "Continue with: hpo run --study slow" in errors
     assert "[6/6]" not in errors, "it went on to the end"

@@ -65,7 +65,7 @@ def trained(folder, body, seed=1, before="", after="", between="pass", run=forke
         [sys.executable, "-c", before + RUN.replace("# NEXT", between) + after, str(folder), str(seed)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
         cwd=folder,
     )
@@ -362,7 +362,7 @@ def test_type_checking_annotations_are_read(tmp_path):
 def test_notebook_backends_are_replaced():
     code = "from hpo.results.quiet import quiet\nwith quiet():\n    import matplotlib.pyplot as p; p.figure()\n"
     environment = {**os.environ, "MPLBACKEND": "module://nowhere.backend_inline"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=400)
 
 
 @pytest.mark.parametrize("own", ["hpo", "hpo.py", None])

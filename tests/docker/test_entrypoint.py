@@ -15,7 +15,7 @@ SHOW = ("printenv", "HPO_STORAGE", "HPO_TOKEN", "PGPASSWORD", "SSL_CERT_FILE", "
 def begun(*arguments, **environment):
     variables = {"PATH": os.environ["PATH"], **environment}
     return subprocess.run(
-        [ENTRYPOINT, *arguments], env=variables, capture_output=True, text=True, timeout=20, check=False
+        [ENTRYPOINT, *arguments], env=variables, capture_output=True, text=True, timeout=400, check=False
     )
 
 

@@ -27,7 +27,7 @@ PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 def run(*command, **options):
     environment = {"PATH": PATH, "HOME": os.environ.get("HOME", "/"), **options.pop("env", {})}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False, **options)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400, check=False, **options)
 
 
 CHECKS = [

@@ -145,7 +145,7 @@ def done(postgres_server, one_head):
         stopped = {}
         for name in ("worker", "head"):
             started[name].send_signal(signal.SIGTERM)
-            stopped[name] = started[name].wait(timeout=30)
+            stopped[name] = started[name].wait(timeout=400)
         yield Done(project, driver, said, environments, healthy, stopped, secrets)
     finally:
         for one in started.values():
@@ -228,5 +228,5 @@ def test_pages_require_the_token(done):
         assert (status, "digits" in text) == (200, True)
     finally:
         process.send_signal(signal.SIGTERM)
-        ended = process.wait(timeout=30)
+        ended = process.wait(timeout=400)
     assert ended in (0, 143, -signal.SIGTERM)

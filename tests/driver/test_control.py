@@ -167,7 +167,7 @@ def test_paused_driver_can_be_stopped(project, driver, undisturbed):
     assert "slow is already paused. Running trainings finish" in hpo(project, "pause", "--study", "slow").stdout
     asked = hpo(project, "stop", "--study", "slow")
     assert f"pid {running.process.pid}" in asked.stdout
-    assert running.process.wait(timeout=30) == 0
+    assert running.process.wait(timeout=400) == 0
     refused = hpo(project, *RUN, *LOCAL)
     assert refused.returncode == 2
     assert "study 'slow' is paused since" in refused.stderr
@@ -191,7 +191,7 @@ def test_promotion_can_be_paused_and_stopped(project, driver):
     api.pause("slow", config(project))
     running.until("paused:")
     api.stop("slow", config(project))
-    assert running.process.wait(timeout=30) == 0, running.output
+    assert running.process.wait(timeout=400) == 0, running.output
     assert "Stopped. Continue with: hpo promote --study slow" in running.output
     assert not (project / "outputs" / "slow").exists(), "half a promotion was written"
 
@@ -218,7 +218,7 @@ def test_control_of_a_driver_on_postgres(project, driver, undisturbed, postgres_
     api.resume("slow", there)
     running.until("resumed")
     api.stop("slow", there)
-    assert running.process.wait(timeout=30) == 0, running.output
+    assert running.process.wait(timeout=400) == 0, running.output
     assert facts(hpo(project, *RUN, *LOCAL, "--json", url=postgres_url).stdout) == undisturbed
 
 

@@ -60,7 +60,7 @@ def command(folder, *arguments, path=(), before=None, **environment):
         env={**clean, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
         **options,
     )

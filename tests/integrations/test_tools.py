@@ -85,7 +85,7 @@ def wandb_runs(folder):
 
     found = {}
     for file in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
-        end = time.monotonic() + 20  # the file is written by a process of W&B's own
+        end = time.monotonic() + 400  # the file is written by a process of W&B's own
         records = list(wandb_records(file))
         while not any(one.HasField("exit") for one in records):
             assert time.monotonic() < end, f"{file} has no end: {[one.WhichOneof('record_type') for one in records]}"

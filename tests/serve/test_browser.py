@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from axe_core_python.base import AXE_SCRIPT
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -59,7 +60,7 @@ def server(config, **environment):
 
 def ended(process):
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=400)
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +79,8 @@ def address(promoted_config):
 
 
 def wait(browser, what):
-    return WebDriverWait(browser, 30).until(what)
+    """Waits for something that may be replaced while it is looked at."""
+    return WebDriverWait(browser, 120, ignored_exceptions=[StaleElementReferenceException]).until(what)
 
 
 def errors(browser):
@@ -212,11 +214,16 @@ def test_a_study_is_changed_in_the_list(browser, tmp_path):
 
 def press(browser, name, what, answer=None):
     """Presses a button of a study's row and answers the question that it asks."""
+
+    def pressed(browser):
+        row = browser.find_element(By.CSS_SELECTOR, f'#studies tr[data-name="{name}"]')
+        if row.find_element(By.TAG_NAME, "details").get_attribute("open") is None:
+            row.find_element(By.TAG_NAME, "summary").click()
+        row.find_element(By.CSS_SELECTOR, f'button[data-do="{what}"]').click()
+        return True
+
     wait(browser, lambda b: name in names(b))
-    row = browser.find_element(By.CSS_SELECTOR, f'#studies tr[data-name="{name}"]')
-    if row.find_element(By.TAG_NAME, "details").get_attribute("open") is None:
-        row.find_element(By.TAG_NAME, "summary").click()
-    row.find_element(By.CSS_SELECTOR, f'button[data-do="{what}"]').click()
+    wait(browser, pressed)  # the list is read again every few seconds, which replaces the row
     if answer is not None:
         asked = wait(browser, lambda b: b.switch_to.alert)
         asked.send_keys(answer)

@@ -90,7 +90,7 @@ def test_server_finds_new_promotions(tmp_path, monkeypatch):
     with study_views(config, writes=True) as views, dashboard_notes.noting_promotions(views):
         for top in (2, 3):
             hpo.promote(study("curve"), config, top=top)
-            end = time.monotonic() + 20
+            end = time.monotonic() + 400
             while noted_candidates(views) != len(views.ranking("curve").ranking.rows) and time.monotonic() < end:
                 time.sleep(0.05)
             assert noted_candidates(views) == top

@@ -69,7 +69,7 @@ def served(config, folder, *options, limits=(), **environment):
     with log.open("w") as file:
         process = forked.Popen([sys.executable, "-c", code, *arguments], env=environment, stdout=file, stderr=file)
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 400
         while not (found := re.search(r"http://127\.0\.0\.1:(\d+)/", log.read_text())):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < end, log.read_text()

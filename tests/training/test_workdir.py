@@ -58,7 +58,7 @@ def remote(request, tmp_path):
 
 
 def wait_for(port):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 400
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
